@@ -1,0 +1,179 @@
+"""PDF files: text page by page, lines rejoined to sentences, bookmarks as headings."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pypdf import PageObject, PdfReader
+from pypdf.errors import DependencyError, FileNotDecryptedError, PdfReadError, PyPdfError
+
+from ragqa.decoding import clean
+from ragqa.errors import DocumentError
+from ragqa.manuscript import Manuscript, join_lines
+from ragqa.types import Document
+
+SUFFIXES: tuple[str, ...] = (".pdf",)
+
+_WITHOUT_PASSWORD = "open it with its password and print it to a new PDF"
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010]$")
+_BULLET = re.compile(r"(?:[•‣▪●○◦–—*·]|\d{1,3}[.)]|\(?[a-z]\)|\[\d+\])\s+\S")
+_SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’)\]）」』]*$")
+_EDGE_LINES = 2
+_MIN_PAGES = 3
+
+
+def load(path: Path, doc_id: str) -> Iterator[Document]:
+    """One document with the place of each page.
+
+    Raises:
+        DocumentError: encrypted, truncated, or without any text (scanned images).
+    """
+    with PdfReader(path) as reader:
+        _decrypt(reader)
+        try:
+            pages = [_lines(page) for page in reader.pages]
+        except FileNotDecryptedError as error:
+            raise DocumentError("is encrypted", next_step=_WITHOUT_PASSWORD) from error
+        if not any(pages):
+            raise DocumentError(
+                f"has {len(pages)} pages but no text: its pages are images",
+                next_step="add a text layer (ocrmypdf IN.pdf OUT.pdf)",
+            )
+        manuscript = Manuscript()
+        _write(pages, manuscript)
+        title = _title(reader)
+        document = manuscript.document(doc_id, path, title)
+        for page, level, text in _bookmarks(reader):
+            manuscript.mark(_place(document, page, text), level, text)
+        yield manuscript.document(doc_id, path, title)
+
+
+def _decrypt(reader: PdfReader) -> None:
+    if not reader.is_encrypted:
+        return
+    try:
+        # Many files carry only an owner's password: the empty one opens them for reading.
+        opened = reader.decrypt("")
+    except DependencyError as error:
+        raise DocumentError(
+            "is encrypted with AES, which needs the package cryptography",
+            next_step=f"pip install cryptography, or {_WITHOUT_PASSWORD}",
+        ) from error
+    if not opened:
+        raise DocumentError(
+            "is encrypted with a password", accepted="PDF that opens without one", next_step=_WITHOUT_PASSWORD
+        )
+
+
+def _lines(page: PageObject) -> list[str]:
+    """The non-blank lines of a page, with "" where the layout leaves a gap."""
+    try:
+        text = clean(page.extract_text())
+    except (FileNotDecryptedError, DependencyError):
+        raise
+    except (PyPdfError, KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError):
+        return []  # one broken page must not hide the others
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    return lines if any(lines) else []
+
+
+def _write(pages: Sequence[list[str]], manuscript: Manuscript) -> None:
+    repeated = _repeated_edges(pages)
+    for page in pages:
+        manuscript.page()
+        lines = [
+            line
+            for i, line in enumerate(page)
+            if not (_pattern(line) in repeated and (i < _EDGE_LINES or i >= len(page) - _EDGE_LINES))
+        ]
+        # A page that repeats itself entirely says it for a reason.
+        for text, is_item in paragraphs(lines if any(lines) else page):
+            manuscript.paragraph(text, "\n" if is_item else "\n\n")
+
+
+def _pattern(line: str) -> str:
+    return re.sub(r"\d+", "0", line)
+
+
+def _repeated_edges(pages: Sequence[list[str]]) -> set[str]:
+    """Running heads and feet: lines at the edge of most pages that differ in numbers only."""
+    edges = [{_pattern(line) for line in page[:_EDGE_LINES] + page[-_EDGE_LINES:] if line} for page in pages]
+    counts = Counter(line for edge in edges for line in edge)
+    return {line for line, count in counts.items() if len(pages) >= _MIN_PAGES and count > 0.6 * len(pages)}
+
+
+def paragraphs(lines: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Wrapped lines as paragraphs, each with whether it is an item of a list.
+
+    A line goes on in the next when it is nearly as long as the longest of the page, or when the next begins
+    in lower case; a bullet, a gap or a short line ends a paragraph.
+    """
+    full = 0.75 * max((len(line) for line in lines), default=0)
+    block: list[str] = []
+    for line in lines:
+        if block and not _goes_on(block[-1], line, full):
+            yield _joined(block), _BULLET.match(block[0]) is not None
+            block = []
+        if line:
+            block.append(line)
+    if block:
+        yield _joined(block), _BULLET.match(block[0]) is not None
+
+
+def _goes_on(line: str, following: str, full: float) -> bool:
+    if not following or _BULLET.match(following):
+        return False
+    if _HYPHEN.search(line) or following[0].islower():
+        return True
+    return len(line) >= full and (len(line) > 30 or not _SENTENCE_END.search(line))
+
+
+def _joined(block: Sequence[str]) -> str:
+    """Lines of a paragraph; a word that is hyphenated over two lines becomes whole again."""
+    whole: list[str] = []
+    for line in block:
+        if whole and _HYPHEN.search(whole[-1]) and line[0].islower():
+            head = whole.pop()
+            line = head[:-1] + line
+        whole.append(line)
+    return join_lines(whole)
+
+
+def _title(reader: PdfReader) -> str:
+    try:
+        title = reader.metadata.title if reader.metadata else None
+    except (PyPdfError, ValueError, TypeError, AttributeError, KeyError):
+        return ""
+    text = " ".join(clean(title or "").split())
+    # Programs leave their file's name or "untitled" behind.
+    generic = re.search(r"\.\w{2,5}$|^untitled|^\(?anonymous|^microsoft word", text, re.IGNORECASE)
+    return "" if generic else text
+
+
+def _bookmarks(reader: PdfReader) -> Iterator[tuple[int, int, str]]:
+    """Page (0-based), level and text of each bookmark; none where the outline is damaged."""
+    try:
+        stack: list[Iterator[Any]] = [iter(reader.outline)]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+            elif isinstance(entry, list):
+                stack.append(iter(entry))
+            else:
+                page = reader.get_destination_page_number(entry)
+                if page is not None and page >= 0 and entry.title:
+                    yield page, len(stack), clean(str(entry.title))
+    except (PdfReadError, PyPdfError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return
+
+
+def _place(document: Document, page: int, text: str) -> int:
+    """Where on its page the words of a bookmark stand; the start of the page when they are not found."""
+    start = document.pages[page]
+    end = document.pages[page + 1] if page + 1 < len(document.pages) else len(document.text)
+    words = r"\s+".join(re.escape(word) for word in text.split())
+    found = re.compile(words, re.IGNORECASE).search(document.text, start, end)
+    return found.start() if found else start

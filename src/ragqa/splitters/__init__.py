@@ -1,0 +1,1 @@
+"""Documents to passages; each file of this folder is one way to cut."""
