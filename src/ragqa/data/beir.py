@@ -1,0 +1,88 @@
+"""BEIR folders (corpus.jsonl, queries.jsonl, qrels/*.tsv) → documents, queries and judgements."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ragqa.errors import DataError
+from ragqa.types import Document, Passage, Query
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A retrieval test set; ``queries`` are those that ``qrels`` judges, in the order of their file."""
+
+    documents: tuple[Document, ...]
+    queries: tuple[Query, ...]
+    qrels: Mapping[str, Mapping[str, int]]
+
+
+def load(folder: Path, split: str = "test") -> Collection:
+    """One split of the folder; every document, whether judged or not.
+
+    Raises:
+        DataError: a file is missing or a line of it has another form; or a judged query or no query is there.
+    """
+    documents = tuple(_records(folder / "corpus.jsonl", _document))
+    qrels = _qrels(folder / "qrels" / f"{split}.tsv")
+    queries = tuple(q for q in _records(folder / "queries.jsonl", _query) if q.id in qrels)
+    missing = sorted(qrels.keys() - {query.id for query in queries})
+    if missing:
+        raise DataError(
+            f"{folder}: qrels/{split}.tsv judges query {missing[0]!r}, which queries.jsonl does not have"
+        )
+    return Collection(documents, queries, qrels)
+
+
+def whole_passage(document: Document) -> Passage:
+    """The document as one passage with its title, as published results index it."""
+    return Passage(document.id, 0, len(document.text), document.text, document.title)
+
+
+def _records(path: Path, parse: Callable[[Mapping[str, Any]], Value]) -> Iterator[Value]:
+    for number, line in _lines(path):
+        try:
+            yield parse(json.loads(line))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as fault:
+            raise DataError(
+                f"{path} line {number}: {type(fault).__name__}: {fault}",
+                accepted='one JSON object a line with "_id" and "text" (a corpus also "title")',
+            ) from fault
+
+
+def _document(record: Mapping[str, Any]) -> Document:
+    return Document(str(record["_id"]), str(record["text"]), str(record.get("title") or ""))
+
+
+def _query(record: Mapping[str, Any]) -> Query:
+    return Query(str(record["text"]), id=str(record["_id"]))
+
+
+def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        try:
+            query, document, grade = line.split("\t")
+            if number > 1 or grade.strip() != "score":  # the first line names the columns
+                qrels.setdefault(query, {})[document] = int(grade)
+        except ValueError as fault:
+            raise DataError(
+                f"{path} line {number}: {line!r}",
+                accepted="query-id, corpus-id and a whole number, tab-separated",
+            ) from fault
+    return qrels
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is not blank."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.rstrip("\n")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise DataError(f"{path} cannot be read ({fault})") from fault

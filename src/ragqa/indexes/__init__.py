@@ -1,0 +1,1 @@
+"""Term lists → lexical scores; one file per index."""

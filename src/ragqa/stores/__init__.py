@@ -1,0 +1,1 @@
+"""Vectors → nearest rows; one file per store."""
