@@ -161,7 +161,7 @@ def _open(index: Path, pointer: Pointer) -> Generation:
     try:
         pin = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise _damaged(index, f"{path} cannot be read: {error.strerror}") from error
+        raise _damaged(index, f"{path}, which {CURRENT} names, cannot be read: {error.strerror}") from error
     try:
         if not lock_manifest(pin, fcntl.LOCK_SH):
             raise _damaged(index, f"{folder} is being removed")
