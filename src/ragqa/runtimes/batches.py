@@ -1,0 +1,51 @@
+"""Token ids of different lengths → batches whose size is bounded in tokens."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+MAX_BATCH_TOKENS = 4096
+"""Padding included. With 8 rows of 512 the activations of a small encoder stay under 30 MB."""
+
+MAX_BATCH_ROWS = 32
+
+
+class Batch(NamedTuple):
+    """What every model reads, each (N, L): ids, attention mask (1 = token) and token types."""
+
+    ids: Ints
+    mask: Ints
+    kinds: Ints
+
+
+def plan(
+    lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS, max_rows: int = MAX_BATCH_ROWS
+) -> list[list[int]]:
+    """Rows of each batch, longest first, so that rows of like length stand together and little is padding.
+
+    Each row is in exactly one batch; a batch holds at most ``max_rows`` rows and ``max_tokens`` tokens,
+    padding counted, except that a row longer than ``max_tokens`` stands alone.
+    """
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        current = batches[-1] if batches else []
+        # Rows come longest first: the first row of a batch is as wide as the whole batch.
+        if current and len(current) < max_rows and (len(current) + 1) * lengths[current[0]] <= max_tokens:
+            current.append(row)
+        else:
+            batches.append([row])
+    return batches
+
+
+def pad(rows: Sequence[Sequence[int]]) -> Batch:
+    """Ids of single texts, padded on the right; every token type is 0."""
+    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return Batch(ids, mask, np.zeros_like(ids))

@@ -1,0 +1,97 @@
+"""OpenVINO files in the user's cache folder: made once by a child process, checked at each load.
+
+    CACHE/compiled/KEY/{model.xml, model.bin, manifest.json, blobs/}
+
+A folder named KEY is complete: it is filled under another name and renamed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from ragqa.backbone import child_environment, digest, file_digest
+from ragqa.devices import cache_folder
+from ragqa.errors import ModelError
+from ragqa.pretrained import backbone_of
+
+FORMAT = 1
+"""Raise it whenever conversion changes what a model computes."""
+
+_FILES = ("model.xml", "model.bin")
+_log = logging.getLogger(__name__)
+
+
+def compiled_folder(kind: str, source: Path, precision: str) -> Path:
+    """The folder with the OpenVINO files of the model in ``source``; made when missing or damaged.
+
+    Raises:
+        ModelError: the model cannot be converted, or the cache folder cannot be written.
+    """
+    folder = cache_folder() / "compiled" / _key(kind, source, precision)
+    if _intact(folder):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not _intact(folder):  # else another process made them while this one waited
+                _make(kind, source, precision, folder)
+    except OSError as error:
+        raise ModelError(
+            f"cannot keep compiled models in {folder.parent}: {error.strerror or error}",
+            next_step="set RAGQA_CACHE to a folder that can be written",
+        ) from error
+    return folder
+
+
+def _key(kind: str, source: Path, precision: str) -> str:
+    if kind == "span":
+        # A span reader stores only what differs from its backbone; its calibration changes no array.
+        own = [file_digest(source / name) for name in ("model.safetensors", "config.json")]
+        weights = [*own, digest(backbone_of(source))]
+    else:
+        weights = [digest(source)]
+    stored = "int8" if precision == "int8" else "f32"
+    identity = [FORMAT, kind, weights, stored, importlib.metadata.version("openvino")]
+    return f"{kind}-{stored}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]}"
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return all(file_digest(folder / name) == manifest[name] for name in _FILES)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _make(kind: str, source: Path, precision: str, folder: Path) -> None:
+    for leftover in folder.parent.glob(f"{folder.name}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    _log.info("preparing %s (%s) for this machine; this happens once", source.name, precision)
+    try:
+        _convert(kind, source, precision, partial)
+        manifest = {name: file_digest(partial / name) for name in _FILES}
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been taken
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _convert(kind: str, source: Path, precision: str, target: Path) -> None:
+    command = [sys.executable, "-m", "ragqa.runtimes.convert", kind, str(source), precision, str(target)]
+    child = subprocess.run(
+        command, env=child_environment(), capture_output=True, text=True, errors="replace", check=False
+    )
+    if child.returncode:
+        reason = (child.stderr.strip().splitlines() or [f"killed by signal {-child.returncode}"])[-1]
+        raise ModelError(f"{source} cannot be prepared for OpenVINO: {reason}")

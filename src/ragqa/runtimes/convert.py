@@ -1,0 +1,91 @@
+"""Child process: torch weights → OpenVINO files. The only place of serving that imports torch and NNCF.
+
+python -m ragqa.runtimes.convert KIND SOURCE PRECISION TARGET
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragqa.errors import RagqaError
+from ragqa.runtimes.batches import Batch, pad
+from ragqa.runtimes.telemetry import load_openvino
+
+INPUTS = Batch._fields
+
+
+def convert(kind: str, source: Path, precision: str, target: Path) -> None:
+    """Write ``model.xml`` and ``model.bin`` of the model in ``source`` into the existing folder ``target``.
+
+    ``precision`` is "f32", which also serves bf16, or "int8".
+
+    Raises:
+        ModelError: weights that are missing, damaged or of another kind.
+    """
+    from ragqa.runtimes import networks
+
+    model = trace(networks.build(kind, source))
+    if precision == "int8":
+        model = quantise(model, kind, networks.tokenizer_path(kind, source))
+    # Half-precision storage would halve the file, but "f32" shall mean the published weights.
+    load_openvino().save_model(model, target / "model.xml", compress_to_fp16=False)
+
+
+def trace(network: Any) -> Any:
+    """An OpenVINO model that computes ``network`` for any N and L."""
+    import torch
+
+    openvino = load_openvino()
+    # Two rows of unlike length, or tracing would see an all-ones mask and drop it.
+    example = {name: torch.from_numpy(part) for name, part in pad([[1] * 8, [1] * 5])._asdict().items()}
+    shapes = [(name, [-1, -1], openvino.Type.i64) for name in INPUTS]
+    with torch.no_grad():
+        return openvino.convert_model(network, example_input=example, input=shapes)
+
+
+def quantise(model: Any, kind: str, tokenizer: Path) -> Any:
+    """``model`` with 8-bit weights and activations, calibrated on texts of the project's own (NNCF)."""
+    load_openvino()
+    import nncf
+
+    names = [port.any_name for port in model.inputs]
+    samples = [{name: getattr(batch, name) for name in names} for batch in _calibration(kind, tokenizer)]
+    return nncf.quantize(
+        model,
+        nncf.Dataset(samples),
+        subset_size=len(samples),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset.MIXED,
+    )
+
+
+def _calibration(kind: str, path: Path) -> Iterator[Batch]:
+    from tokenizers import Tokenizer
+
+    from ragqa.runtimes.calibration import QUESTIONS, texts
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(256)
+    for place, text in enumerate(texts()):
+        # A reader sees question and passage together, an encoder sees one text.
+        pair = (QUESTIONS[place % len(QUESTIONS)], text) if kind == "span" else (text,)
+        encoded = tokenizer.encode(*pair)
+        yield pad([encoded.ids])._replace(kinds=np.array([encoded.type_ids], dtype=np.int64))
+
+
+def main(arguments: list[str]) -> int:
+    kind, source, precision, target = arguments
+    try:
+        convert(kind, Path(source), precision, Path(target))
+    except RagqaError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""Serve a model from OpenVINO on a CPU."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from ragqa.devices import choose_precision, threads
+from ragqa.protocols import Rows, Scores
+from ragqa.runtimes.batches import Batch
+from ragqa.runtimes.compiled import compiled_folder
+from ragqa.runtimes.telemetry import load_openvino
+
+
+class OpenvinoRuntime:
+    """A compiled model; ``run`` may be called from many threads at once.
+
+    It is compiled in two shapes, each when first needed: all threads on one batch, for questions, and one
+    batch for each thread, for bulk work, which needs no synchronisation inside a layer and is a fifth faster.
+    """
+
+    def __init__(self, kind: str, source: Path, *, precision: str = "auto") -> None:
+        self.precision = choose_precision(precision, "cpu")
+        self._folder = compiled_folder(kind, source, self.precision)
+        self._core = load_openvino().Core()
+        self._compiled: dict[int, Any] = {}
+        self._compiling = Lock()
+        self._idle: list[Any] = []
+
+    def run(self, batches: Sequence[tuple[Rows, Rows, Rows]]) -> list[list[Scores]]:
+        """The outputs of each batch, in order."""
+        streams = threads()
+        if len(batches) <= streams:
+            return [self._infer(batch) for batch in batches]
+        return self._infer_all(batches, streams)
+
+    def _infer(self, batch: tuple[Rows, Rows, Rows]) -> list[Scores]:
+        model = self._model(1)
+        # list.pop and append are atomic: a request is held by one thread at a time, and as many exist as were
+        # ever needed at once.
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = model.create_infer_request()
+        request.infer(_feed(model, batch))
+        outputs = _outputs(request)
+        self._idle.append(request)
+        return outputs
+
+    def _infer_all(self, batches: Sequence[tuple[Rows, Rows, Rows]], streams: int) -> list[list[Scores]]:
+        model = self._model(streams)
+        found: list[list[Scores]] = [[] for _ in batches]
+
+        def keep(request: Any, place: int) -> None:
+            found[place] = _outputs(request)
+
+        queue = load_openvino().AsyncInferQueue(model, streams)
+        queue.set_callback(keep)
+        for place, batch in enumerate(batches):
+            queue.start_async(_feed(model, batch), place)
+        queue.wait_all()
+        return found
+
+    def _model(self, streams: int) -> Any:
+        with self._compiling:
+            if streams not in self._compiled:
+                self._compiled[streams] = self._compile(streams)
+            return self._compiled[streams]
+
+    def _compile(self, streams: int) -> Any:
+        blobs = self._folder / "blobs"
+        settings = {
+            # What NNCF left unquantised runs in the best float type of the CPU.
+            "INFERENCE_PRECISION_HINT": "f32" if self._float == "f32" else "bf16",
+            "NUM_STREAMS": str(streams),
+            "INFERENCE_NUM_THREADS": str(threads()),
+            # Pinned threads would pile up on the same cores when two processes serve.
+            "ENABLE_CPU_PINNING": "NO",
+            # The compiled graph without its weights: 0.4 MB, and a cold start spends 0.08 s here, not 0.23.
+            "CACHE_DIR": str(blobs),
+            "CACHE_MODE": "OPTIMIZE_SIZE",
+        }
+        try:
+            return self._core.compile_model(str(self._folder / "model.xml"), "CPU", settings)
+        except RuntimeError:
+            shutil.rmtree(blobs, ignore_errors=True)  # a damaged blob; a second failure is real
+            return self._core.compile_model(str(self._folder / "model.xml"), "CPU", settings)
+
+    @property
+    def _float(self) -> str:
+        return choose_precision("auto", "cpu") if self.precision == "int8" else self.precision
+
+
+def _feed(model: Any, batch: tuple[Rows, Rows, Rows]) -> dict[str, Rows]:
+    """Inputs by name; a model without token types has no such input."""
+    named = Batch(*batch)._asdict()
+    return {port.any_name: named[port.any_name] for port in model.inputs}
+
+
+def _outputs(request: Any) -> list[Scores]:
+    return [np.array(tensor.data, dtype=np.float32) for tensor in request.output_tensors]
