@@ -118,7 +118,8 @@ class CatalogWriter:
 
     def _add_document(self, file: str, document: Document, passages: Sequence[Passage]) -> None:
         for passage in passages:
-            if passage.doc_id != document.id or document.text[passage.start : passage.end] != passage.text:
+            inside = passage.doc_id == document.id and 0 <= passage.start <= passage.end <= len(document.text)
+            if not inside or document.text[passage.start : passage.end] != passage.text:
                 raise ValueError(f"{passage.id} is not a slice of document {document.id}")
         lists = (
             document.pages,
