@@ -1,0 +1,48 @@
+# Two commands need nothing but Python 3.11+: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_QUESTION ?= How does LoRA reduce the number of trained parameters?
+
+.PHONY: setup setup-dev demo test slow check format docs clean
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(VENV)/.installed $@
+
+demo: setup
+	$(BIN)/ragqa index kb/
+	$(BIN)/ragqa ask "$(DEMO_QUESTION)"
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+slow: setup-dev
+	$(BIN)/python -m pytest -m slow
+
+check: setup-dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m ragqa.cli.reference --check docs
+
+format: setup-dev
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+docs: setup-dev
+	$(BIN)/python -m ragqa.cli.reference docs
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

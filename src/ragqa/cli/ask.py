@@ -1,0 +1,69 @@
+"""``ragqa ask``: one question, or one a line from stdin."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, TopK, asked_config, check_top_k
+
+if TYPE_CHECKING:
+    from ragqa.pipeline import Pipeline
+
+NO_ANSWER = 3
+"""Exit code when the documents do not answer (any) question."""
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads one question a line from stdin.")],
+    top_k: TopK = None,
+    index: Index = DEFAULT_INDEX,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+    as_json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show how each stage came to its result.")] = False,
+) -> None:
+    """Answer a question from the documents, with the exact words cited."""
+    from ragqa.pipeline import check_query, load_pipeline
+
+    check_top_k(top_k)
+    batch = question == "-"
+    first = question if batch else check_query(question)
+    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+        if not batch:
+            answered = _answer(pipeline, first, top_k, as_json, explain)
+        else:
+            lines = [line for line in sys.stdin if line.strip()]
+            answered = [_answer(pipeline, line, top_k, as_json, explain, head=True) for line in lines] != []
+    if not answered:
+        raise typer.Exit(NO_ANSWER)
+
+
+def _answer(
+    pipeline: "Pipeline", question: str, top_k: int | None, as_json: bool, explain: bool, head: bool = False
+) -> bool:
+    from ragqa.cli.printing import answer_lines, paint
+    from ragqa.pipeline import check_query
+    from ragqa.reports import answer_record, explanation
+
+    text = check_query(question)
+    pipeline.timings.seconds.clear()
+    answer = pipeline.ask(text, top_k)
+    why = explanation(pipeline, text, answer) if explain else None
+    if as_json:
+        record = answer_record(text, answer, pipeline)
+        if why is not None:
+            record["explain"] = why.as_json()
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+        return answer.text is not None
+    nearest = answer.hits[0].passage if answer.hits else None
+    page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
+    if head:
+        print(paint(f"? {text}", "bold"))
+    print("\n".join(answer_lines(answer, page)))
+    if why is not None:
+        print("\n" + "\n".join(why.lines()))
+    if head:
+        print()
+    return answer.text is not None

@@ -1,0 +1,89 @@
+"""``ragqa doctor``: what this machine can run, what is present, what is missing."""
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Callable
+
+import typer
+
+from ragqa.errors import RagqaError
+
+
+def doctor() -> None:
+    """Check this machine: processor, precision, models, caches, packages."""
+    faults = 0
+    for name, check in _CHECKS.items():
+        try:
+            state, text = "ok", check()
+        except RagqaError as fault:
+            state, text, faults = "MISSING", str(fault), faults + 1
+        typer.echo(f"{name:<12} {state:<8} {text}")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _processor() -> str:
+    from ragqa import devices
+
+    flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if f in devices.cpu_flags()]
+    return f"{devices.cpu_model()}, {devices.threads()} threads, {' '.join(flags) or platform.machine()}"
+
+
+def _precision() -> str:
+    from ragqa import devices
+
+    device = devices.choose_device("auto")
+    return f"{devices.choose_precision('auto', device)} on {device} (choose with --set encoder.precision=…)"
+
+
+def _backbone() -> str:
+    from ragqa import backbone
+
+    backbone.verify()
+    return f"{backbone.BUILTIN_NAME} in {backbone.builtin_path()}, digest right"
+
+
+def _reader() -> str:
+    from ragqa import pretrained
+
+    folder = pretrained.reader_folder("builtin")
+    pretrained.read_calibration(folder)
+    return f"{folder} ({sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB)"
+
+
+def _cache() -> str:
+    from ragqa import devices
+
+    folder = devices.cache_folder()
+    present = next(p for p in (folder, *folder.parents) if p.exists())
+    return f"{folder} ({shutil.disk_usage(present).free / 1e9:.0f} GB free; set RAGQA_CACHE for another)"
+
+
+def _packages() -> str:
+    return "  ".join(f"{name} {importlib.metadata.version(name)}" for name in _SHOWN)
+
+
+def _plugins() -> str:
+    from ragqa import plugins
+
+    return "; ".join(f"{kind}: {', '.join(plugins.names(kind))}" for kind in plugins.SUFFIX)
+
+
+def _formats() -> str:
+    from ragqa.loaders import supported_suffixes
+
+    return " ".join(sorted(supported_suffixes()))
+
+
+_SHOWN = ("openvino", "faiss-cpu", "bm25s", "torch", "transformers", "sentence-transformers")
+_CHECKS: dict[str, Callable[[], str]] = {
+    "processor": _processor,
+    "precision": _precision,
+    "encoder": _backbone,
+    "reader": _reader,
+    "cache": _cache,
+    "formats": _formats,
+    "plugins": _plugins,
+    "packages": _packages,
+}

@@ -1,0 +1,70 @@
+"""``ragqa index``: make an index hold exactly the documents under the given paths."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Overrides
+
+SKIPPED = 4
+"""Exit code when the index was made but files had to be left out."""
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Folders or files to index.")],
+    index: Index = DEFAULT_INDEX,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Read and embed everything again.")] = False,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for another indexer.")] = 0.0,
+) -> None:
+    """Index documents; a later run reads and embeds only what changed."""
+    from ragqa.cli.printing import complain
+    from ragqa.config import load_config
+    from ragqa.indexing import build_index
+
+    report = build_index(
+        paths,
+        index,
+        load_config(config, overrides),
+        rebuild=rebuild,
+        wait_seconds=wait,
+        progress=_progress(),
+        on_wait=complain,
+    )
+    broken = [s for s in report.skipped if not s.expected]
+    for skipped in broken:
+        complain(f"skipped {skipped.reason}")
+    counts = report.counts
+    changes = f"{report.added} added, {report.changed} changed, {report.removed} removed"
+    if not report.published:
+        changes = "nothing changed"
+    complain(
+        f"{report.index}: {counts.documents:,} documents, {counts.passages:,} passages ({changes}; "
+        f"{report.embedded:,} texts embedded), {report.seconds:.1f} s, {len(broken)} skipped"
+    )
+    if broken:
+        raise typer.Exit(SKIPPED)
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """A bar on stderr for terminals, shown once the work has taken a second."""
+    started = time.monotonic()
+    shown = ""
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal shown
+        if not sys.stderr.isatty() or time.monotonic() - started < 1:
+            return
+        share = done / total if total else 1.0
+        bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
+        line = f"{stage:<21} {bar} {done:,}/{total:,}"
+        sys.stderr.write("\r" + line.ljust(len(shown)) + ("\r" + " " * len(line) + "\r" if done >= total else ""))
+        sys.stderr.flush()
+        shown = "" if done >= total else line
+
+    return show

@@ -1,0 +1,100 @@
+"""How answers and hits look in a terminal; colours only where the terminal shows them."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TextIO
+
+from ragqa.types import Answer, Hit
+
+_STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
+
+
+def coloured(stream: TextIO) -> bool:
+    """True when ``stream`` is a terminal and NO_COLOR (no-color.org) is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """``text`` in a style, where ``stream`` (default stdout) shows it."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if coloured(stream or sys.stdout) else text
+
+
+def plain(text: str) -> str:
+    """Text of a document without control characters, which could drive the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+def width() -> int:
+    """Columns to fill: the terminal's, at most 100."""
+    import shutil
+
+    return min(100, shutil.get_terminal_size().columns)
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """``text`` on lines of the terminal's width, indented; white space folded."""
+    lines = textwrap.wrap(" ".join(plain(text).split()), width(), initial_indent=indent, subsequent_indent=indent)
+    return "\n".join(lines)
+
+
+def place(doc_id: str, title: str, page: int | None) -> str:
+    """Where a passage stands: document › headings · page."""
+    parts = [doc_id, *([title] if title else [])]
+    return plain(" › ".join(parts)) + (f" · page {page}" if page else "")
+
+
+def marked(sentence: str, quote: str) -> str:
+    """``sentence`` with the quoted words marked, by style or by brackets."""
+    if not coloured(sys.stdout):
+        return sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1)
+    return sentence.replace(quote, paint(quote, "mark"), 1)
+
+
+def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
+    """The lines of one answer, or of its absence with the nearest passage."""
+    if answer.text is None:
+        return _refusal_lines(answer, page_of_hit)
+    citation = answer.citations[0]
+    title = next(
+        (
+            hit.passage.title
+            for hit in answer.hits
+            if hit.passage.doc_id == citation.doc_id and hit.passage.start <= citation.start < hit.passage.end
+        ),
+        "",
+    )
+    lines = [paint(plain(answer.text), "answer")]
+    if answer.sentence != answer.text:
+        lines += ["", wrapped(marked(answer.sentence, citation.quote))]
+    lines += ["", paint(f"  {place(citation.doc_id, title, citation.page)}", "dim")]
+    lines.append(paint(f"  confidence {answer.confidence:.2f}", "dim"))
+    if answer.note:
+        lines.append(paint(wrapped(f"note: {answer.note}"), "dim"))
+    return lines
+
+
+def _refusal_lines(answer: Answer, page: int | None) -> list[str]:
+    lines = [paint("Not in these documents.", "warn")]
+    if answer.hits:
+        passage = answer.hits[0].passage
+        lines += ["", "  The nearest passage:", paint(f"  {place(passage.doc_id, passage.title, page)}", "dim")]
+        lines.append(wrapped(textwrap.shorten(" ".join(passage.text.split()), 300, placeholder=" …")))
+    return lines
+
+
+def hit_lines(hits: Sequence[Hit], pages: Sequence[int | None]) -> list[str]:
+    """One block for each hit: rank, score, place, the scores of the legs and the text."""
+    lines = []
+    for rank, (hit, page) in enumerate(zip(hits, pages, strict=True), 1):
+        legs = "  ".join(f"{name} {score:.3f}" for name, score in hit.legs.items())
+        head = f"{rank:2d}. {hit.score:.3f}  {place(hit.passage.doc_id, hit.passage.title, page)}"
+        lines += [paint(head, "bold"), paint(f"    {legs}", "dim")]
+        lines += [wrapped(textwrap.shorten(" ".join(hit.passage.text.split()), 400, placeholder=" …"), "    "), ""]
+    return lines
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    print(plain(text), file=sys.stderr)

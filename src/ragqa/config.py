@@ -1,0 +1,154 @@
+"""The configuration: one YAML file, checked before anything is loaded.
+
+Precedence: flags > ``--set a.b=c`` > YAML > the defaults below. There is no hidden merging of files. A section
+with a ``name`` chooses a plugin; its other keys are that plugin's options (see ``ragqa.plugins``).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ragqa import plugins
+from ragqa.errors import ConfigError
+
+PLUGIN_SECTIONS = {
+    "splitter": "splitters",
+    "encoder": "encoders",
+    "store": "stores",
+    "lexical": "indexes",
+    "reader": "readers",
+}
+"""Section of the configuration → folder of plugins."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PluginSpec(BaseModel):
+    """``name`` of a plugin and its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    def options(self) -> dict[str, Any]:
+        """Name and options as one mapping."""
+        return self.model_dump()
+
+
+class FusionConfig(_Section):
+    """How the dense and the lexical leg become one ranking."""
+
+    method: str = Field("convex", pattern="^(convex|reciprocal_rank)$", description="convex or reciprocal_rank")
+    dense_weight: float = Field(0.5, ge=0, le=1, description="share of the dense leg; 0 and 1 leave one leg")
+    candidates: int = Field(200, ge=1, description="hits taken from each leg before fusion")
+
+
+class LoadingConfig(_Section):
+    """Limits for reading one file; a file beyond them is named, skipped and counted."""
+
+    max_seconds: float = Field(60.0, gt=0, description="time for one file")
+    max_memory_mb: int = Field(1024, ge=128, description="memory of the process that reads files")
+    max_file_mb: int = Field(256, ge=1, description="largest file that is read")
+
+
+class Config(_Section):
+    """All settings of indexing and asking."""
+
+    splitter: PluginSpec = Field(PluginSpec(name="headings"), description="document → passages")
+    encoder: PluginSpec = Field(PluginSpec(name="sentence_transformer"), description="text → vectors")
+    store: PluginSpec = Field(PluginSpec(name="faiss"), description="vectors → nearest passages")
+    lexical: PluginSpec = Field(PluginSpec(name="bm25"), description="terms → best passages")
+    fusion: FusionConfig = Field(FusionConfig(), description="two rankings → one")
+    reader: PluginSpec = Field(PluginSpec(name="extractive"), description="query and hits → answer")
+    loading: LoadingConfig = Field(LoadingConfig(), description="limits for reading one file")
+    top_k: int = Field(5, ge=1, description="hits that the reader sees")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, values: Any) -> Any:
+        """``reader: extractive`` is short for ``reader: {name: extractive}``; options alone keep the default name."""
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        for section in PLUGIN_SECTIONS.keys() & filled.keys():
+            value = filled[section]
+            if isinstance(value, str):
+                filled[section] = {"name": value}
+            elif isinstance(value, Mapping) and "name" not in value:
+                filled[section] = {"name": cls.model_fields[section].default.name, **value}
+        return filled
+
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "") -> "Config":
+        """Check ``values`` with ``a.b=c`` overrides on top, the options of each plugin included.
+
+        Raises:
+            ConfigError: an unknown key or a value out of range; says which, where and what is accepted.
+        """
+        merged = dict(values)
+        for override in overrides:
+            _set(merged, override)
+        try:
+            config = cls.model_validate(merged)
+        except ValidationError as fault:
+            raise _explained(fault, origin) from None
+        for section, kind in PLUGIN_SECTIONS.items():
+            plugins.check_options(kind, getattr(config, section).options())
+        return config
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of ``path`` (defaults alone when None) with ``a.b=c`` overrides on top.
+
+    Raises:
+        ConfigError: unreadable YAML, an unknown key or a value out of range.
+    """
+    return Config.from_values(_read_yaml(path) if path else {}, overrides, f" in {path}" if path else "")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        reason = " ".join(str(fault).split())
+        raise ConfigError(f"cannot read the configuration {path}: {reason}", accepted="a YAML file") from fault
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}", accepted="a YAML mapping of sections")
+    return values
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    path, sign, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not sign or not all(keys):
+        raise ConfigError(f"--set {override!r}", accepted="section.key=value, for example fusion.dense_weight=0.7")
+    place = values
+    for key in keys[:-1]:
+        inner = place.get(key)
+        if isinstance(inner, str):  # `reader: extractive` grows options
+            inner = {"name": inner}
+        place[key] = place = dict(inner or {})
+    try:
+        place[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as fault:
+        raise ConfigError(f"--set {override!r}: the value is not YAML", accepted="a number, word or list") from fault
+
+
+def _explained(fault: ValidationError, origin: str) -> ConfigError:
+    first = fault.errors()[0]
+    keys = [str(key) for key in first["loc"]]
+    where = ".".join(keys) or "the configuration"
+    if first["type"] == "extra_forbidden":
+        section: Any = Config
+        for key in keys[:-1]:
+            section = section.model_fields[key].annotation
+        return ConfigError(f"unknown setting {where}{origin}", accepted=", ".join(section.model_fields))
+    return ConfigError(f"{where} = {first['input']!r}{origin}: {first['msg']}", next_step="docs/config.md lists each setting")

@@ -1,0 +1,1 @@
+"""Benchmark file → ``Example``; one file per format."""

@@ -1,0 +1,91 @@
+"""Everything that can go wrong for a user, drawn once.
+
+RagqaError                   a mistake or a fault outside the code; printed as one line, exit code 1
+├── UsageError               an argument that cannot be meant (empty question, top_k 0); exit code 2
+├── ConfigError              a configuration file or ``--set`` that does not fit
+│   └── PluginError          a name or an option that no plugin of that folder has
+├── DocumentError            a document that cannot be read: skipped, named and counted
+├── DataError                a data set whose records do not fit their format
+├── IndexError_              anything about a stored index
+│   ├── IndexMissing         there is no index at that place
+│   ├── IndexDamaged         a file of the index is missing or its checksum differs
+│   ├── IndexMismatch        made by another encoder, analysis or format version
+│   └── IndexLocked          another process is writing to the index
+├── ModelError               weights that are missing, damaged or of another kind
+└── TrainingError            data or settings from which nothing can be learned
+
+Each message says what was found, what is accepted and what to do next. Mistakes of the programmer raise
+ordinary exceptions.
+"""
+
+
+class RagqaError(Exception):
+    """A mistake or fault that the user can act on."""
+
+    exit_code = 1
+
+    def __init__(self, found: str, *, accepted: str = "", next_step: str = "") -> None:
+        self.found = found
+        self.accepted = accepted
+        self.next_step = next_step
+        super().__init__(found)
+
+    def __str__(self) -> str:
+        parts = [self.found]
+        if self.accepted:
+            parts.append(f"accepted: {self.accepted}")
+        if self.next_step:
+            parts.append(f"try: {self.next_step}")
+        return "; ".join(part.rstrip(".;") for part in parts)
+
+
+class UsageError(RagqaError):
+    """An argument that cannot be meant."""
+
+    exit_code = 2
+
+
+class ConfigError(RagqaError):
+    """A configuration that does not fit the schema."""
+
+    exit_code = 2
+
+
+class PluginError(ConfigError):
+    """A plugin name or option that does not exist."""
+
+
+class DocumentError(RagqaError):
+    """A document that cannot be read."""
+
+
+class DataError(RagqaError):
+    """A data set whose records do not fit their format."""
+
+
+class IndexError_(RagqaError):
+    """Anything about a stored index."""
+
+
+class IndexMissing(IndexError_):
+    """There is no index at that place."""
+
+
+class IndexDamaged(IndexError_):
+    """A file of the index is missing or has another checksum."""
+
+
+class IndexMismatch(IndexError_):
+    """The index was made by another encoder, analysis or format version."""
+
+
+class IndexLocked(IndexError_):
+    """Another process is writing to the index."""
+
+
+class ModelError(RagqaError):
+    """Model weights that are missing, damaged or of another kind."""
+
+
+class TrainingError(RagqaError):
+    """Data or settings from which nothing can be learned."""

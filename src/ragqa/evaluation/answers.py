@@ -1,0 +1,44 @@
+"""Exact match and token F1 of SQuAD (Rajpurkar et al. 2016), with characters as tokens for Han text."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from ragqa.analysis import is_han
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = frozenset(string.punctuation)
+_HAN_PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》〈〉【】「」『』—…·～")
+
+
+def normalize(text: str) -> str:
+    """Lower case, no punctuation, no English articles, single spaces: SQuAD's definition."""
+    text = "".join(c for c in text.lower() if c not in _PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", text).split())
+
+
+def answer_tokens(text: str) -> list[str]:
+    """Normalised words; for text with Han characters each Han character is a token (CMRC 2018)."""
+    if not is_han(text):
+        return normalize(text).split()
+    text = "".join(" " if c in _HAN_PUNCTUATION else c for c in normalize(text))
+    spaced = "".join(f" {c} " if is_han(c) else c for c in text)
+    return spaced.split()
+
+
+def exact_match(prediction: str, golds: Sequence[str]) -> float:
+    """1.0 when the prediction equals any gold answer after normalisation."""
+    return float(any(answer_tokens(prediction) == answer_tokens(gold) for gold in golds))
+
+
+def f1(prediction: str, golds: Sequence[str]) -> float:
+    """Best token-overlap F1 = 2PR / (P + R) over the gold answers; empty equals only empty."""
+    return max((_f1(answer_tokens(prediction), answer_tokens(gold)) for gold in golds), default=0.0)
+
+
+def _f1(prediction: list[str], gold: list[str]) -> float:
+    if not prediction or not gold:
+        return float(prediction == gold)
+    same = sum((Counter(prediction) & Counter(gold)).values())
+    return 2 * same / (len(prediction) + len(gold))

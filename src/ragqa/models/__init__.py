@@ -1,0 +1,1 @@
+"""``nn.Module`` definitions; imported only by training and by the torch runtime."""

@@ -1,0 +1,157 @@
+"""Asking an index: the stages meet only here.
+
+    query ──encode──▶ dense hits ─┐
+          ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──read──▶ answer ──▶ citation with its page
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ragqa import plugins
+from ragqa.catalog import Catalog
+from ragqa.config import Config
+from ragqa.errors import UsageError
+from ragqa.generations import Generation, open_generation
+from ragqa.hybrid import HybridSearch, Timings
+from ragqa.indexing import CATALOG, CONFIG, DENSE, LEXICAL, fingerprint
+from ragqa.manifest import check_fingerprint
+from ragqa.protocols import Encoder, Reader, TermIndex, VectorStore
+from ragqa.types import Answer, Hit, Query, page_of
+
+MAX_QUERY_CHARACTERS = 10_000
+
+
+def check_query(text: str) -> str:
+    """The query without surrounding white space.
+
+    Raises:
+        UsageError: it is empty, or longer than any question.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise UsageError("the question is empty", accepted="a question of 1 to 10,000 characters")
+    if len(stripped) > MAX_QUERY_CHARACTERS:
+        raise UsageError(
+            f"the question has {len(stripped):,} characters",
+            accepted=f"1 to {MAX_QUERY_CHARACTERS:,} characters",
+            next_step="ask what you want to know; put long text into a document and index it",
+        )
+    return stripped
+
+
+class Retriever:
+    """Queries → hits, over one generation of an index."""
+
+    def __init__(self, generation: Generation, config: Config, timings: Timings) -> None:
+        self.generation, self.config, self.timings = generation, config, timings
+        with timings.stage("load encoder"):
+            self.encoder: Encoder = plugins.build("encoders", config.encoder.options())
+            check_fingerprint(generation.manifest, fingerprint(config, self.encoder))
+        with timings.stage("open index"):
+            self.catalog = Catalog(generation.verified(CATALOG))
+            store: VectorStore = plugins.build("stores", config.store.options())
+            store.load(generation.verified(DENSE))
+            lexical: TermIndex = plugins.build("indexes", config.lexical.options())
+            lexical.load(generation.verified(LEXICAL))
+        self._hybrid = HybridSearch(self.encoder, store, lexical, config.fusion, timings)
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    def retrieve(self, queries: Sequence[Query], top_k: int) -> list[list[Hit]]:
+        """At most ``top_k`` hits of each query, best first.
+
+        Raises:
+            UsageError: ``top_k`` is below 1.
+        """
+        if top_k < 1:
+            raise UsageError(f"--top-k {top_k}", accepted="1 or more")
+        found = []
+        for ranked in self._hybrid.search([query.text for query in queries], top_k):
+            passages = self.catalog.passages([r.row for r in ranked])
+            found.append([Hit(p, r.score, r.legs) for p, r in zip(passages, ranked, strict=True)])
+        return found
+
+
+class Pipeline:
+    """An open index and a reader; use as a context manager. The reader is loaded at the first question."""
+
+    def __init__(self, generation: Generation, config: Config) -> None:
+        self.config = config
+        self.timings = Timings()
+        self._stack = ExitStack()
+        self._stack.enter_context(generation)
+        self.retriever = Retriever(generation, config, self.timings)
+        self._stack.callback(self.retriever.close)
+        self._reader: Reader | None = None
+
+    @property
+    def reader(self) -> Reader:
+        if self._reader is None:
+            with self.timings.stage("load reader"):
+                self._reader = plugins.build("readers", self.config.reader.options())
+        return self._reader
+
+    def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> list[list[Hit]]:
+        """At most ``top_k`` hits of each query (default: the configuration's)."""
+        return self.retriever.retrieve(queries, self.config.top_k if top_k is None else top_k)
+
+    def ask_many(self, queries: Sequence[Query], top_k: int | None = None) -> list[Answer]:
+        """One answer for each query, its citations with their pages."""
+        hits = self.retrieve(queries, top_k)
+        reader = self.reader
+        with self.timings.stage("read"):
+            answers = reader.read(queries, hits)
+        return [self._with_pages(answer) for answer in answers]
+
+    def ask(self, text: str, top_k: int | None = None) -> Answer:
+        """The answer to one question.
+
+        Raises:
+            UsageError: the question is empty or longer than 10,000 characters, or ``top_k`` is below 1.
+        """
+        return self.ask_many([Query(check_query(text))], top_k)[0]
+
+    def page(self, doc_id: str, position: int) -> int | None:
+        """The page that holds a character of a document, where its format has pages."""
+        return page_of(self.retriever.catalog.pages(doc_id), position)
+
+    def _with_pages(self, answer: Answer) -> Answer:
+        citations = tuple(replace(c, page=self.page(c.doc_id, c.start)) for c in answer.citations)
+        return replace(answer, citations=citations)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def index_config(generation: Generation) -> dict[str, Any]:
+    """The configuration that an index was made with."""
+    values: dict[str, Any] = json.loads(generation.verified(CONFIG).read_text(encoding="utf-8"))
+    return values
+
+
+def load_pipeline(index: Path, config: Config | None = None, overrides: Sequence[str] = ()) -> Pipeline:
+    """Open ``index`` for questions, with ``config`` or, when None, with the one it was made with.
+
+    Raises:
+        IndexMissing, IndexDamaged, IndexMismatch: see ``ragqa.errors``.
+        ConfigError: an override that does not fit.
+    """
+    generation = open_generation(index)
+    try:
+        if config is None:
+            config = Config.from_values(index_config(generation), overrides)
+        return Pipeline(generation, config)
+    except BaseException:
+        generation.close()
+        raise

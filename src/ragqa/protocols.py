@@ -1,0 +1,109 @@
+"""What the stages must be able to do. Each takes a batch and has one verb."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ragqa.types import Answer, Document, Hit, Passage, Query
+
+Vectors = npt.NDArray[np.float32]
+"""Shape (N, D), float32, each row of length 1."""
+
+Scores = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class Splitter(Protocol):
+    """Document → passages, in reading order."""
+
+    def split(self, document: Document) -> list[Passage]:
+        """Passages with ``document.text[p.start:p.end] == p.text``; every non-blank character is in one."""
+        ...
+
+
+class Encoder(Protocol):
+    """Text → vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names model, digest and precision: vectors of different fingerprints must not be mixed."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of each vector."""
+        ...
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """One unit vector for each text, shape (N, D)."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """One unit vector for each query, shape (N, D); all zeros for a query the vocabulary cannot read."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens of the model's limit each text takes, special tokens included."""
+        ...
+
+
+class Runtime(Protocol):
+    """Model + ids → arrays."""
+
+    def run(self, batches: Sequence[tuple[Rows, Rows, Rows]]) -> list[list[Scores]]:
+        """For each batch of ids, mask and token types, each (N, L), the model's outputs; safe in many threads."""
+        ...
+
+
+class VectorStore(Protocol):
+    """Vectors → nearest rows, by inner product."""
+
+    def add(self, vectors: Vectors) -> None:
+        """Append rows, shape (N, D); the first row ever added is row 0."""
+        ...
+
+    def search(self, queries: Vectors, top_k: int) -> tuple[Scores, Rows]:
+        """Best rows of each query, best first: scores and rows, each (Q, min(top_k, N)).
+
+        Equal scores are ordered by row. Places that an approximate search could not fill hold row -1.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that ``load`` needs into the existing ``folder``."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take the state that ``save`` wrote."""
+        ...
+
+
+class TermIndex(Protocol):
+    """Term lists → lexical scores."""
+
+    def add(self, texts: Sequence[Sequence[str]]) -> None:
+        """Append texts, each as its terms in order; the first ever added is row 0. Called once."""
+        ...
+
+    def search(self, queries: Sequence[Sequence[str]], top_k: int) -> list[tuple[Scores, Rows]]:
+        """For each query the best rows with a score above 0, best first, at most ``top_k``."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that ``load`` needs into the existing ``folder``."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take the state that ``save`` wrote."""
+        ...
+
+
+class Reader(Protocol):
+    """Query and hits → answer."""
+
+    def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
+        """One answer for each query, read from its hits, best hit first."""
+        ...

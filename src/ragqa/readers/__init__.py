@@ -1,0 +1,1 @@
+"""Hits → answer; one file per kind of reader."""

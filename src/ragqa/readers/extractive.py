@@ -1,0 +1,190 @@
+"""Span reader: the exact words of the passages that answer, with a calibrated confidence and a null.
+
+All hits are read together and normalised together (see ``ragqa.spans``), the score of the retrieval is added with
+a weight learned on held-out questions, and below the operating point the answer is None. A question in Han
+characters, which the shipped model cannot read, is answered by the best sentence, found by its terms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ragqa import pretrained
+from ragqa.analysis import is_han, terms
+from ragqa.errors import ConfigError
+from ragqa.runtimes import open_runtime
+from ragqa.sentences import coverage, sentence_around, sentences, term_weights
+from ragqa.spans import Reading, SpanScore, best_spans
+from ragqa.types import Answer, Citation, Hit, Query, Span
+from ragqa.windows import TokenText, Windower, load_tokenizer, pad, tokenize
+
+LEXICAL_NOTE = "the shipped reader does not read Chinese: this is the sentence that shares most with the question"
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """An answer before it is judged: where it stands, the features that judge it, and what to tell."""
+
+    hit: int
+    span: Span
+    features: dict[str, float]
+    note: str = ""
+
+
+class ExtractiveReader:
+    """Reads spans with a fine-tuned span model served by the fastest runtime of this machine.
+
+    Args:
+        model: "builtin", or a folder that ``ragqa finetune reader`` wrote.
+        precision, device: see ``ragqa.devices``.
+        max_answer_tokens: longest answer in tokens.
+        retrieval_weight: weight of the retrieval score beside the log probability; None takes the model's own.
+        threshold: least confidence of an answer; None takes the model's own operating point.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "builtin",
+        precision: str = "auto",
+        device: str = "auto",
+        max_answer_tokens: int = 30,
+        retrieval_weight: float | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
+        folder = pretrained.reader_folder(model)
+        self._calibration = pretrained.read_calibration(folder)
+        self._max_answer_tokens = max_answer_tokens
+        weight = self._calibration.retrieval_weight
+        self._retrieval_weight = weight if retrieval_weight is None else retrieval_weight
+        self._threshold = threshold
+        self._runtime = open_runtime("span", folder, precision, device)
+        self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
+        self._windower = Windower.of(self._tokenizer)
+
+    def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
+        """One answer for each query, read from its hits, best hit first."""
+        return [self._answer(query, list(mine)) for query, mine in zip(queries, hits, strict=True)]
+
+    def _answer(self, query: Query, hits: list[Hit]) -> Answer:
+        lexical = is_han(query.text)
+        choice = lexical_choice(query, hits) if lexical else self._span_choice(query, hits)
+        if choice is None:
+            return Answer(None, 0.0, (), tuple(hits))
+        calibration = self._calibration.lexical if lexical else self._calibration.span
+        confidence = calibration.probability(choice.features)
+        threshold = calibration.threshold if self._threshold is None else self._threshold
+        passage = hits[choice.hit].passage
+        quote = passage.text[choice.span.start : choice.span.end]
+        around = sentence_around(passage.text, choice.span)
+        start = passage.start + choice.span.start
+        citation = Citation(passage.doc_id, start, start + len(quote), quote)
+        details = {**choice.features, "threshold": threshold, "candidate": quote}
+        return Answer(
+            quote if confidence >= threshold else None,
+            confidence,
+            (citation,) if confidence >= threshold else (),
+            tuple(hits),
+            sentence=passage.text[around.start : around.end],
+            note=choice.note,
+            details=details,
+        )
+
+    def _span_choice(self, query: Query, hits: list[Hit]) -> _Choice | None:
+        reading = self.reading(query, hits)
+        if reading is None or not reading.spans:
+            return None
+        best = self.best(reading, hits, self._retrieval_weight)
+        features = span_features(query, hits, reading, best, self._retrieval_weight)
+        return _Choice(best.passage, Span(best.start, best.end), features)
+
+    @staticmethod
+    def best(reading: Reading, hits: Sequence[Hit], weight: float) -> SpanScore:
+        """The span with the greatest sum of log probability and weighted retrieval score."""
+        return max(reading.spans, key=lambda span: combined(span, hits, weight))
+
+    def reading(self, query: Query, hits: Sequence[Hit]) -> Reading | None:
+        """The spans of all hits, scored together; None without any hit."""
+        if not hits:
+            return None
+        passages = [hit.passage for hit in hits]
+        question, *rest = tokenize(
+            self._tokenizer, [query.text, *(p.title for p in passages), *(p.text for p in passages)]
+        )
+        titles, texts = rest[: len(passages)], rest[len(passages) :]
+        return self._read_windows(question, titles, texts)
+
+    def _read_windows(
+        self, question: TokenText, titles: Sequence[TokenText], texts: Sequence[TokenText]
+    ) -> Reading:
+        pairs = [
+            (window, owner)
+            for owner, (title, text) in enumerate(zip(titles, texts, strict=True))
+            for window in self._windower.windows(question.ids, title.ids, text.ids)
+        ]
+        windows, owners = [w for w, _ in pairs], [o for _, o in pairs]
+        ids, mask, kinds, answerable = pad(windows, self._windower)
+        start, end = self._runtime.run([(ids, mask, kinds)])[0]
+        return best_spans(
+            start, end, answerable, windows, owners, texts, max_answer_tokens=self._max_answer_tokens
+        )
+
+
+def combined(span: SpanScore, hits: Sequence[Hit], weight: float) -> float:
+    """ln P(span) plus the weighted retrieval score of its hit."""
+    return span.log_probability + weight * hits[span.passage].score
+
+
+def span_features(
+    query: Query, hits: Sequence[Hit], reading: Reading, best: SpanScore, weight: float
+) -> dict[str, float]:
+    """What tells a right answer from a wrong one: the reader's and the retrievers' own evidence."""
+    hit = hits[best.passage]
+    answer = hit.passage.text[best.start : best.end].casefold()
+    others = [
+        combined(s, hits, weight)
+        for s in reading.spans
+        if hits[s.passage].passage.text[s.start : s.end].casefold() != answer
+    ]
+    texts = [h.passage.titled_text for h in hits]
+    wanted = terms(query.text)
+    weights = term_weights(texts)
+    return {
+        "log_probability": best.log_probability,
+        "null_margin": best.log_probability - reading.null,
+        "lead": combined(best, hits, weight) - max(others, default=-30.0),
+        "cosine": hit.legs.get("dense", 0.0),
+        "coverage": coverage(wanted, hit.passage.titled_text, weights, unseen=1.0),
+        "fused": hit.score,
+    }
+
+
+def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
+    """The sentence among the hits that holds most of the query's terms, by weight; earlier hits win ties."""
+    wanted = terms(query.text)
+    texts = [hit.passage.text for hit in hits]
+    weights = term_weights([text[s.start : s.end] for text in texts for s in sentences(text)])
+    best: tuple[float, int, Span] | None = None
+    runner_up = 0.0
+    for number, text in enumerate(texts):
+        for span in sentences(text):
+            share = coverage(wanted, text[span.start : span.end], weights, unseen=3.0)
+            score = share + 0.2 * hits[number].score
+            if best is None or score > best[0]:
+                runner_up = best[0] if best else 0.0
+                best = (score, number, span)
+            else:
+                runner_up = max(runner_up, score)
+    if best is None:
+        return None
+    score, number, span = best
+    hit = hits[number]
+    sentence = hit.passage.text[span.start : span.end]
+    features = {
+        "sentence_coverage": coverage(wanted, sentence, weights, unseen=3.0),
+        "coverage": coverage(wanted, hit.passage.titled_text, weights, unseen=3.0),
+        "lead": score - runner_up,
+        "bm25": hit.legs.get("bm25", 0.0) / max(1, len(set(wanted))),
+    }
+    return _Choice(number, span, features, note=LEXICAL_NOTE)

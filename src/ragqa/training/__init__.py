@@ -1,0 +1,1 @@
+"""One loop for every model; objective and data are values passed into it."""

@@ -1,0 +1,178 @@
+"""Fit what a reader needs beside its weights: the retrieval weight, the calibration and the operating point.
+
+Everything is fitted on held-out documents. For a share of the questions the passages that hold the answer are
+taken away, so that the calibration also sees what "not in these documents" looks like.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragqa import calibration, pretrained
+from ragqa.analysis import terms
+from ragqa.config import Config
+from ragqa.evaluation.answers import f1
+from ragqa.hybrid import HybridSearch, Timings
+from ragqa.plugins import build
+from ragqa.protocols import Encoder
+from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
+from ragqa.spans import Reading
+from ragqa.types import Example, Hit, Passage
+
+SPAN_FEATURES = ("log_probability", "null_margin", "lead", "cosine", "coverage", "fused")
+LEXICAL_FEATURES = ("sentence_coverage", "coverage", "lead", "bm25")
+RIGHT_F1 = 0.5
+"""An answer counts as right from this token F1 on: what a person would accept, not only the annotators' words."""
+
+UNANSWERABLE_SHARE = 0.25
+RETRIEVAL_WEIGHTS = (0.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """A question with its hits; ``answerable`` is False where the answering passages were taken away."""
+
+    example: Example
+    hits: tuple[Hit, ...]
+    answerable: bool
+
+
+class MemoryRetriever:
+    """The default retrieval over passages in memory."""
+
+    def __init__(self, passages: Sequence[Passage], config: Config) -> None:
+        self.passages = passages
+        encoder: Encoder = build("encoders", {**config.encoder.options(), "truncate": True})
+        store = build("stores", config.store.options())
+        texts = [p.titled_text for p in passages]
+        store.add(encoder.encode_passages(texts))
+        lexical = build("indexes", config.lexical.options())
+        lexical.add([terms(text) for text in texts])
+        self._hybrid = HybridSearch(encoder, store, lexical, config.fusion, Timings())
+
+    def retrieve(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
+        """At most ``top_k`` hits for each query, best first."""
+        ranked = self._hybrid.search(queries, top_k)
+        return [[Hit(self.passages[r.row], r.score, r.legs) for r in rows] for rows in ranked]
+
+
+def retrieve_for(
+    examples: Sequence[Example], retriever: MemoryRetriever, top_k: int, unanswerable_share: float, seed: int
+) -> list[Retrieved]:
+    """Hits of each example; for a share of them without any passage that holds an answer."""
+    rng = np.random.default_rng(seed)
+    away = rng.random(len(examples)) < unanswerable_share
+    found = []
+    for example, without, hits in zip(
+        examples, away, retriever.retrieve([e.query.text for e in examples], 4 * top_k), strict=True
+    ):
+        kept = [h for h in hits if not (without and _answers(h.passage, example))]
+        found.append(Retrieved(example, tuple(kept[:top_k]), not without))
+    return found
+
+
+def _answers(passage: Passage, example: Example) -> bool:
+    text = passage.text.casefold()
+    return any(a.casefold() in text for a in example.answers)
+
+
+def calibrate(
+    folder: Path, spans: Sequence[Retrieved], lexical: Sequence[Retrieved], max_refused: float
+) -> dict[str, Any]:
+    """Write ``calibration.json`` into the reader's ``folder`` and return its values.
+
+    Args:
+        spans: questions that the span model reads.
+        lexical: questions in Han characters, answered by the best sentence.
+        max_refused: share of answerable questions that the operating point may refuse.
+    """
+    _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
+    reader = ExtractiveReader(model=str(folder))
+    readings = [reader.reading(r.example.query, list(r.hits)) for r in spans]
+    weight = max(RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
+    span_rows = _span_rows(reader, spans, readings, weight)
+    lexical_rows = _lexical_rows(lexical)
+    return _store(
+        folder,
+        weight,
+        _fitted(span_rows, SPAN_FEATURES, max_refused),
+        _fitted(lexical_rows, LEXICAL_FEATURES, max_refused) if lexical_rows else shipped_lexical(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The features of one answer, whether it was right, and whether the question could be answered."""
+
+    features: dict[str, float]
+    right: bool
+    answerable: bool
+
+
+def shipped_lexical() -> calibration.Calibration:
+    """The lexical calibration of the shipped reader, for runs without Chinese questions."""
+    return pretrained.read_calibration(pretrained.reader_folder("builtin")).lexical
+
+
+def _neutral(names: Sequence[str]) -> calibration.Calibration:
+    return calibration.Calibration(dict.fromkeys(names, 0.0), 0.0, 0.0)
+
+
+def _mean_f1(
+    reader: ExtractiveReader, asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float
+) -> float:
+    rows = zip(asked, readings, strict=True)
+    scores = [_span_f1(reader, r, reading, weight) for r, reading in rows if r.answerable]
+    return float(np.mean(scores))
+
+
+def _span_f1(reader: ExtractiveReader, asked: Retrieved, reading: Reading | None, weight: float) -> float:
+    if reading is None or not reading.spans:
+        return 0.0
+    best = reader.best(reading, asked.hits, weight)
+    return f1(asked.hits[best.passage].passage.text[best.start : best.end], asked.example.answers)
+
+
+def _span_rows(
+    reader: ExtractiveReader, asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float
+) -> list[Judged]:
+    rows = []
+    for item, reading in zip(asked, readings, strict=True):
+        if reading is None or not reading.spans:
+            continue
+        best = reader.best(reading, item.hits, weight)
+        features = span_features(item.example.query, item.hits, reading, best, weight)
+        right = item.answerable and _span_f1(reader, item, reading, weight) >= RIGHT_F1
+        rows.append(Judged(features, right, item.answerable))
+    return rows
+
+
+def _lexical_rows(asked: Sequence[Retrieved]) -> list[Judged]:
+    rows = []
+    for item in asked:
+        choice = lexical_choice(item.example.query, item.hits)
+        if choice is None:
+            continue
+        text = item.hits[choice.hit].passage.text[choice.span.start : choice.span.end]
+        right = item.answerable and any(answer in text for answer in item.example.answers)
+        rows.append(Judged(choice.features, right, item.answerable))
+    return rows
+
+
+def _fitted(rows: Sequence[Judged], names: Sequence[str], max_refused: float) -> calibration.Calibration:
+    fitted = calibration.fit([r.features for r in rows], [r.right for r in rows], names=names)
+    confidence = np.array([fitted.probability(r.features) for r in rows])
+    answerable = np.array([r.answerable for r in rows])
+    return replace(fitted, threshold=calibration.operating_point(confidence, answerable, max_refused))
+
+
+def _store(
+    folder: Path, weight: float, span: calibration.Calibration, lexical: calibration.Calibration
+) -> dict[str, Any]:
+    values = {"retrieval_weight": weight, "span": span.as_json(), "lexical": lexical.as_json()}
+    (folder / "calibration.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return values

@@ -1,0 +1,39 @@
+"""Hard negatives: passages that a retriever ranks high for a question and that do not hold its answer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ragqa.analysis import terms
+from ragqa.protocols import TermIndex
+from ragqa.types import Example, Passage
+
+_BATCH = 1000
+
+
+def distinct_passages(examples: Sequence[Example]) -> list[Passage]:
+    """Every passage of the examples once, in the order of first appearance."""
+    seen = {p.id: p for e in examples for p in (*e.positives, *e.hard_negatives)}
+    return list(seen.values())
+
+
+def with_hard_negatives(
+    examples: Sequence[Example], passages: Sequence[Passage], index: TermIndex, count: int
+) -> Iterator[Example]:
+    """Each example with up to ``count`` of the best-ranked passages that hold none of its answers.
+
+    Args:
+        index: a term index whose rows are ``passages``.
+    """
+    for at in range(0, len(examples), _BATCH):
+        batch = examples[at : at + _BATCH]
+        ranked = index.search([terms(e.query.text) for e in batch], 4 * count)
+        for example, (_, rows) in zip(batch, ranked, strict=True):
+            found = [passages[int(row)] for row in rows]
+            wrong = [p for p in found if _is_negative(p, example)]
+            yield replace(example, hard_negatives=tuple(wrong[:count]))
+
+
+def _is_negative(passage: Passage, example: Example) -> bool:
+    text = passage.text.casefold()
+    gold = {p.id for p in example.positives}
+    return passage.id not in gold and not any(answer.casefold() in text for answer in example.answers)

@@ -1,0 +1,219 @@
+"""The training loop: AdamW, warm-up and linear decay, clipping, checkpoints, exact resume.
+
+The loop knows nothing of tasks: an objective turns examples into groups and batches and gives the loss; a
+``validate`` function gives the score that picks the best weights.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ragqa.training.precision import MasterWeights
+from ragqa.types import Example
+
+
+class SizedGroup(Protocol):
+    """What the loop must know about a group: how many tokens its longest row has."""
+
+    @property
+    def length(self) -> int: ...
+
+
+class Objective(Protocol):
+    """The task: examples → groups → batch → loss."""
+
+    def prepare(self, examples: Sequence[Example]) -> None: ...
+
+    def group(self, example: Example, rng: np.random.Generator) -> Any: ...
+
+    def collate(self, groups: Sequence[Any]) -> Any: ...
+
+    def loss(self, model: Any, batch: Any) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to train. Lengths are in epochs, groups and minutes as their names say."""
+
+    epochs: int = 2
+    batch_groups: int = 32
+    learning_rate: float = 2e-4
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_share: float = 0.06
+    clip_norm: float = 1.0
+    seed: int = 13
+    checkpoint_minutes: float = 5.0
+    validate_steps: int = 1000
+    max_steps: int | None = None
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """Factor on the learning rate: linear up over the warm-up, then linear down to zero."""
+        warmup = max(1, round(self.warmup_share * steps))
+        return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+
+
+def bucketed_batches(groups: Sequence[SizedGroup], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Shuffled batches of indices whose groups have like lengths.
+
+    Groups are shuffled, cut into pools of 64 batches, sorted by length inside a pool and the batches of the
+    pool shuffled again: little padding, and still a random order.
+    """
+    order = rng.permutation(len(groups))
+    for at in range(0, len(order), 64 * size):
+        pool = sorted(order[at : at + 64 * size], key=lambda i: groups[i].length)
+        batches = [pool[i : i + size] for i in range(0, len(pool), size)]
+        for index in rng.permutation(len(batches)):
+            yield [int(i) for i in batches[index]]
+
+
+class Trainer:
+    """Trains ``model`` on ``examples`` and keeps its state in ``folder`` so that a killed run can go on."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        examples: Sequence[Example],
+        schedule: Schedule,
+        folder: Path,
+        *,
+        dtype: torch.dtype,
+        validate: Callable[[nn.Module], float],
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.model, self.objective, self.examples = model, objective, examples
+        self.schedule, self.folder = schedule, folder
+        self.validate, self.report = validate, report
+        self.weights = MasterWeights(model, dtype)
+        self.optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
+        self.step, self.best = 0, -math.inf
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """No weight decay on biases and norms; a fresh head learns faster than the pretrained encoder."""
+        s = self.schedule
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, weight in self.weights.masters.items():
+            rate = s.head_learning_rate if name.startswith("head.") else s.learning_rate
+            decay = s.weight_decay if weight.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(weight)
+        return [
+            {"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay}
+            for (rate, decay), params in groups.items()
+        ]
+
+    def epoch(self, number: int) -> tuple[list[Any], list[list[int]]]:
+        """Groups and batches of one epoch, a function of the seed and ``number`` alone."""
+        rng = np.random.default_rng([self.schedule.seed, number])
+        drawn = (self.objective.group(e, rng) for e in self.examples)
+        groups = [g for g in drawn if g is not None]
+        return groups, list(bucketed_batches(groups, self.schedule.batch_groups, rng))
+
+    def train(self, *, resume: bool) -> float:
+        """Run to the end (or on from the last checkpoint) and return the best validation score."""
+        s = self.schedule
+        self.objective.prepare(self.examples)
+        epochs = {0: self.epoch(0)}
+        per_epoch = len(epochs[0][1])
+        steps = min(per_epoch * s.epochs, s.max_steps or per_epoch * s.epochs)
+        if resume:
+            self._load()
+        self.model.train()
+        saved = started = time.monotonic()
+        losses: list[float] = []
+        seen = 0
+        while self.step < steps:
+            number, at = divmod(self.step, per_epoch)
+            if number not in epochs:
+                epochs = {number: self.epoch(number)}
+            groups, batches = epochs[number]
+            # The number of unusable examples can differ by a few between epochs: wrap, never fail.
+            batch = [groups[i] for i in batches[at % len(batches)]]
+            losses.append(self._update(batch, s.rate_at(self.step, steps)))
+            seen += len(batch)
+            self.step += 1
+            if self.step % 50 == 0:
+                speed = seen / (time.monotonic() - started)
+                self.report(
+                    {
+                        "step": self.step,
+                        "steps": steps,
+                        "loss": round(float(np.mean(losses)), 4),
+                        "groups_per_second": round(speed, 2),
+                        "minutes_left": round((steps - self.step) * s.batch_groups / speed / 60, 1),
+                    }
+                )
+                losses.clear()
+            if self.step % s.validate_steps == 0 or self.step == steps:
+                self._validate()
+            if time.monotonic() - saved > 60 * s.checkpoint_minutes or self.step == steps:
+                self._save()
+                saved = time.monotonic()
+        return self.best
+
+    def _update(self, groups: list[Any], rate: float) -> float:
+        torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)  # dropout: same on resume
+        loss = self.objective.loss(self.model, self.objective.collate(groups))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.weights.collect_gradients()
+        torch.nn.utils.clip_grad_norm_(self.weights.masters.values(), self.schedule.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * rate
+        self.optimizer.step()
+        self.weights.publish()
+        return float(loss.detach())
+
+    def _validate(self) -> None:
+        self.model.eval()
+        with torch.inference_mode():
+            score = self.validate(self.model)
+        self.model.train()
+        self.report({"step": self.step, "validation": round(score, 4)})
+        if score > self.best:
+            self.best = score
+            _write(self.folder / "best.safetensors", self.weights.state())
+
+    def _save(self) -> None:
+        """One atomic checkpoint: weights, both AdamW moments and the step count."""
+        tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
+        for name, master in self.weights.masters.items():
+            for key, value in self.optimizer.state.get(master, {}).items():
+                tensors[f"{key}/{name}"] = value
+        position = {"step": self.step, "best": self.best, "schedule": asdict(self.schedule)}
+        _write(self.folder / "last.safetensors", tensors, {"position": json.dumps(position)})
+
+    def _load(self) -> None:
+        from safetensors import safe_open
+
+        path = self.folder / "last.safetensors"
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt") as stored:
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
+            position = json.loads(stored.metadata()["position"])
+        self.step, self.best = position["step"], position["best"]
+        by_kind: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            kind, name = key.split("/", 1)
+            by_kind.setdefault(kind, {})[name] = tensor
+        self.weights.load(by_kind.pop("weight"))
+        for name, master in self.weights.masters.items():
+            self.optimizer.state[master] = {kind: values[name] for kind, values in by_kind.items() if name in values}
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    from safetensors.torch import save_file
+
+    partial = path.with_suffix(".partial")
+    save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata)
+    os.replace(partial, path)

@@ -1,0 +1,135 @@
+"""The values that flow through ragqa; all frozen, none knows how it was made.
+
+    Document ──split──▶ Passage ──retrieve──▶ Hit ──read──▶ Answer
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters ``start`` (inclusive) to ``end`` (exclusive) of some text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading whose section begins at character ``start``; ``level`` 1 is the outermost."""
+
+    start: int
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text with what its file knew about it.
+
+    ``headings`` are in reading order. ``pages`` holds the character at which each page starts (empty where
+    the format has no pages). ``rows`` are table rows: each is kept whole as a passage of its own.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+    source: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    headings: tuple[Heading, ...] = ()
+    pages: tuple[int, ...] = ()
+    rows: tuple[Span, ...] = ()
+
+    def page_at(self, position: int) -> int | None:
+        """The 1-based page that holds character ``position``, or None where there are no pages."""
+        return page_of(self.pages, position)
+
+
+def page_of(pages: tuple[int, ...], position: int) -> int | None:
+    """The 1-based page that holds ``position``, given the first character of each page."""
+    return max(1, bisect_right(pages, position)) if pages else None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The retrieved unit: ``document.text[start:end] == text``. ``title`` is the path of headings above it."""
+
+    doc_id: str
+    start: int
+    end: int
+    text: str
+    title: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.doc_id}:{self.start}-{self.end}"
+
+    @property
+    def titled_text(self) -> str:
+        """What encoders and BM25 see: the title in front of the text."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question; ``choices`` are the options of a multiple-choice question, ``history`` the earlier turns."""
+
+    text: str
+    id: str = ""
+    choices: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage and its fused score; greater is better. ``legs`` holds the raw score that each retriever gave it."""
+
+    passage: Passage
+    score: float
+    legs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The exact words relied on: ``document.text[start:end] == quote``."""
+
+    doc_id: str
+    start: int
+    end: int
+    quote: str
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``text is None`` means: not in these documents. ``confidence`` is a calibrated probability.
+
+    ``sentence`` is the sentence of the document around the (first) citation, ``note`` what the user should know
+    of how the answer was found, ``details`` the reader's figures for ``--explain``.
+    """
+
+    text: str | None
+    confidence: float
+    citations: tuple[Citation, ...]
+    hits: tuple[Hit, ...]
+    sentence: str = ""
+    note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled question.
+
+    ``spans`` locate ``answers`` in the text of ``positives[0]``; no positives means that nothing answers it.
+    """
+
+    query: Query
+    answers: tuple[str, ...] = ()
+    positives: tuple[Passage, ...] = ()
+    spans: tuple[Span, ...] = ()
+    hard_negatives: tuple[Passage, ...] = ()
+    choice: int | None = None

@@ -1,0 +1,124 @@
+"""Query + passage → the token windows that a span reader sees; shared by training and reading.
+
+    [CLS] query [SEP] title [SEP] text… [SEP]
+
+A text that does not fit is cut into windows that overlap by ``overlap_tokens``, so every token of the text
+stands in at least one window and none is dropped silently.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from ragqa.errors import ModelError
+
+Ints = npt.NDArray[np.int64]
+
+MAX_QUERY_TOKENS = 64
+MAX_TITLE_TOKENS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class TokenText:
+    """Token ids of a text, shape (T,), and the characters each token covers, shape (T, 2)."""
+
+    ids: Ints
+    offsets: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One model input. Position 0 is [CLS]; ``ids[text_at + j]`` is token ``first + j`` of the text."""
+
+    ids: Ints
+    text_at: int
+    first: int
+    length: int
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder, set to cut and pad nothing.
+
+    Raises:
+        ModelError: the folder has no tokenizer.json, or one without [CLS] and [SEP].
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(f"{path} is missing", next_step="save the model with its fast tokenizer")
+    tokenizer = Tokenizer.from_file(str(path))
+    if None in (tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")):
+        raise ModelError(f"{path} has no [CLS] and [SEP]", accepted="tokenizers of the BERT family")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenText]:
+    """Tokens of each text without special tokens; offsets are characters of that text."""
+    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [
+        TokenText(np.array(e.ids, dtype=np.int64), np.array(e.offsets, dtype=np.int64).reshape(-1, 2))
+        for e in encoded
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Windower:
+    """Lays out windows for one tokenizer."""
+
+    cls_id: int
+    sep_id: int
+    max_window_tokens: int = 384
+    overlap_tokens: int = 96
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, max_window_tokens: int = 384, overlap_tokens: int = 96) -> "Windower":
+        cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+        return cls(cls_id, sep_id, max_window_tokens, overlap_tokens)
+
+    def windows(self, query: Ints, title: Ints, text: Ints) -> Iterator[Window]:
+        """Windows over ``text`` (T,); the query keeps its first tokens, the title its last (innermost heading)."""
+        query, title = query[:MAX_QUERY_TOKENS], title[max(0, len(title) - MAX_TITLE_TOKENS) :]
+        sep = [self.sep_id]
+        head = np.concatenate([[self.cls_id], query, sep, title, sep]).astype(np.int64)
+        room = self.max_window_tokens - len(head) - 1
+        first = 0
+        while True:
+            piece = text[first : first + room]
+            yield Window(np.concatenate([head, piece, sep]), len(head), first, len(piece))
+            if first + room >= len(text):
+                return
+            first += room - self.overlap_tokens
+
+    def segment(self, window: Window) -> Ints:
+        """Token types: 0 for [CLS] query [SEP], 1 for the rest."""
+        kinds = np.ones(len(window.ids), dtype=np.int64)
+        kinds[: int(np.argmax(window.ids == self.sep_id)) + 1] = 0
+        return kinds
+
+
+def token_span(text: TokenText, start: int, end: int) -> tuple[int, int] | None:
+    """First and last token (inclusive) that overlap characters [start, end), or None."""
+    inside = np.flatnonzero((text.offsets[:, 0] < end) & (text.offsets[:, 1] > start))
+    return (int(inside[0]), int(inside[-1])) if len(inside) else None
+
+
+def pad(windows: Sequence[Window], windower: Windower) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
+    """ids, attention mask, token types and answerable positions, each (N, L).
+
+    A position is answerable when it is [CLS] (the null answer) or a token of the passage's text.
+    """
+    width = max(len(w.ids) for w in windows)
+    ids = np.zeros((len(windows), width), dtype=np.int64)
+    mask, kinds = np.zeros_like(ids), np.zeros_like(ids)
+    answerable = np.zeros(ids.shape, dtype=np.bool_)
+    for row, window in enumerate(windows):
+        n = len(window.ids)
+        ids[row, :n], mask[row, :n], kinds[row, :n] = window.ids, 1, windower.segment(window)
+        answerable[row, 0] = True
+        answerable[row, window.text_at : window.text_at + window.length] = True
+    return ids, mask, kinds, answerable
