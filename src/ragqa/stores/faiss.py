@@ -182,8 +182,9 @@ def _read(path: Path, *, mapped: bool) -> Any:
 
 
 def _reason(fault: RuntimeError) -> str:
-    """FAISS puts a C++ signature before what it means, with the failed condition in between."""
-    return str(fault).rpartition("failed: ")[2].rpartition(".cpp:")[2].lstrip("0123456789: ").strip()
+    """What FAISS says, without the C++ signature and the failed condition in front of it."""
+    words = str(fault).rpartition(".cpp:")[2].lstrip("0123456789: ")
+    return (words.partition("failed: ")[2] or words).strip()
 
 
 def _unfit(factory: str, why: str) -> ConfigError:
