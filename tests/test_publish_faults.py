@@ -494,3 +494,20 @@ def test_an_open_generation_outlives_twenty_others_and_goes_once_it_is_closed(tm
     with writer_lock(tmp_path, 1):
         assert not generation.folder.exists()
     assert_tidy(tmp_path)
+
+
+def test_a_generation_that_is_removed_while_it_is_being_opened_gives_way_to_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path, 1)
+    real_open = os.open
+
+    def publish_first(path: Path, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith("manifest.json"):
+            monkeypatch.setattr(os, "open", real_open)
+            for version in (2, 3, 4):
+                publish(tmp_path, version)
+        return real_open(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", publish_first)
+    assert read(tmp_path) == 4
