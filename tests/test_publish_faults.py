@@ -396,6 +396,16 @@ def test_the_next_writer_names_the_leftovers_that_it_removes(tmp_path: Path) -> 
     assert read(tmp_path) == 1
 
 
+def test_a_generation_that_never_became_current_is_a_leftover(tmp_path: Path) -> None:
+    publish(tmp_path, 1)
+    (tmp_path / CURRENT).unlink()
+    [name] = [path.name for path in (tmp_path / GENERATIONS).iterdir()]
+    with writer_lock(tmp_path, 1) as leftovers:
+        assert leftovers == [name]
+    with pytest.raises(IndexMissing):
+        open_generation(tmp_path)
+
+
 def test_a_damaged_current_costs_no_generation(tmp_path: Path) -> None:
     publish(tmp_path, 1)
     publish(tmp_path, 2)
