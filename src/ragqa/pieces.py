@@ -31,8 +31,8 @@ _MAX_REMEMBERED_LENGTH = 32
 class Region:
     """Characters that share a title and may be cut into several passages.
 
-    ``lead`` is where its headings end: they stay with what follows. ``later_title`` is the title of every passage
-    after the first, where it differs.
+    ``lead`` is where its headings end: they stay with what follows. ``later_title`` is the title of each
+    passage after the first, where it differs.
     """
 
     start: int
@@ -84,8 +84,9 @@ class Cutter:
         room -= max(0, later_cost - title_cost)
         lead = cost_of(text[region.start : region.lead])
         body = region.lead if 2 * lead < room else region.start
+        kept = min(room // 4, 2 * self._overlap_words) + (lead if body > region.start else 0)
         start, name = region.start, title
-        for span in _spans(text, body, region.end, room - (lead if body > region.start else 0), cost_of):
+        for span in _spans(text, body, region.end, room - kept, cost_of):
             begun, end = stripped(text, min(start, span[0]), span[1])
             if begun < end:
                 yield _Cut(self._overlapped(text, region.start, begun, end, room, cost_of), end, name)
@@ -156,32 +157,24 @@ class Cutter:
     def _checked(self, document: Document, cuts: Sequence["_Cut"]) -> list[Passage]:
         """The passages of ``cuts``, halved until the encoder itself counts no more tokens than allowed."""
         done: list[Passage] = []
-        waiting = list(cuts)
+        waiting = [part for cut in cuts for part in self._sliced(document.text, cut)]
         while waiting:
             passages = [_passage(document, cut) for cut in waiting]
             counts = self._count([p.titled_text for p in passages])
             again: list[_Cut] = []
             for cut, passage, count in zip(waiting, passages, counts, strict=True):
-                long = len(passage.text) > self._max_tokens * _CHARACTERS_PER_TOKEN * 2
-                if (count <= self._max_tokens and not long) or cut.end - cut.start == 1:
+                if count <= self._max_tokens or cut.end - cut.start == 1:
                     done.append(passage)
                 else:
-                    again += self._smaller(document.text, cut, count)
+                    again += _halves(document.text, cut)
             waiting = again
         return sorted(done, key=lambda p: (p.start, p.end))
 
-    def _smaller(self, text: str, cut: "_Cut", count: int) -> list["_Cut"]:
-        """A cut in two, at a blank near the middle if there is one; very long ones in many."""
-        length = cut.end - cut.start
-        if length > self._max_tokens * _CHARACTERS_PER_TOKEN * 2:
-            step = self._max_tokens * 4
-            places = [*range(cut.start, cut.end, step), cut.end]
-        else:
-            middle = cut.start + length // 2
-            blank = text.rfind(" ", cut.start + length // 4, middle) + 1
-            places = [cut.start, blank or middle, cut.end]
-        spans = (stripped(text, *span) for span in pairwise(places))
-        return [_Cut(start, end, cut.title) for start, end in spans if start < end]
+    def _sliced(self, text: str, cut: "_Cut") -> list["_Cut"]:
+        """A cut that holds a word of absurd length in slices; tokenizers take long over such words."""
+        if cut.end - cut.start <= self._max_tokens * _CHARACTERS_PER_TOKEN * 2:
+            return [cut]
+        return _parted(text, cut, [*range(cut.start, cut.end, self._max_tokens * 4), cut.end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +182,19 @@ class _Cut:
     start: int
     end: int
     title: str
+
+
+def _halves(text: str, cut: _Cut) -> list[_Cut]:
+    """A cut in two, at a blank near the middle if there is one."""
+    length = cut.end - cut.start
+    middle = cut.start + length // 2
+    blank = text.rfind(" ", cut.start + length // 4, middle) + 1
+    return _parted(text, cut, [cut.start, blank or middle, cut.end])
+
+
+def _parted(text: str, cut: _Cut, places: Sequence[int]) -> list[_Cut]:
+    spans = (stripped(text, *span) for span in pairwise(places))
+    return [_Cut(start, end, cut.title) for start, end in spans if start < end]
 
 
 def _passage(document: Document, cut: _Cut) -> Passage:
@@ -209,7 +215,7 @@ def _spans(text: str, start: int, end: int, room: int, cost_of: CountStretch) ->
 
 
 def _groups(text: str, regions: Sequence[Region]) -> Iterator[Sequence[Region]]:
-    """Regions in runs of about a block: one batch counts many, and a large document is never in hand whole."""
+    """Regions in runs of about a block: one batch counts many, and none holds a large document."""
     group: list[Region] = []
     size = 0
     for region in regions:

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from ragqa.pieces import PATH_MARK, Region
 from ragqa.tables import row_key
@@ -56,7 +57,7 @@ def _bounds(document: Document) -> Iterator[_Bound]:
     if document.text[:first].strip():
         yield 0, first, document.title, None
     above: list[Heading] = []
-    for heading, following in zip(headings, [*headings[1:], None], strict=True):
+    for heading, following in zip_longest(headings, headings[1:]):
         while above and above[-1].level >= heading.level:
             above.pop()
         above.append(heading)

@@ -21,6 +21,7 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TITLE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _CAPTION = re.compile(r"(?:table|tab\.|表)\s*\d*", re.IGNORECASE)
 
+_LITERAL = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>])|(`+)(.+?)\2", re.DOTALL)
 _CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _INLINE = (
     (re.compile(r"!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?:[^()]|\([^()]*\))*\)"), r"\1"),  # [text](address)
@@ -32,7 +33,6 @@ _INLINE = (
         re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]+?)(?<=\S)\*(?![\w*])|(?<!\w)_(?=\S)([^_]+?)(?<=\S)_(?!\w)"),
         r"\1\2",
     ),
-    (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>])"), r"\1"),
 )
 _MARKED = re.compile(r"[`*_\[<\\]")
 
@@ -72,10 +72,10 @@ def inline(text: str) -> str:
     codes: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
-        codes.append(match.group(2).strip())
+        codes.append(match.group(1) or match.group(3).strip())
         return f"\0{len(codes) - 1}\0"
 
-    text = _CODE.sub(hide, text)
+    text = _LITERAL.sub(hide, text)
     for pattern, kept in _INLINE:
         text = pattern.sub(kept, text)
     return re.sub("\0(\\d+)\0", lambda m: codes[int(m.group(1))], text)

@@ -1,0 +1,113 @@
+import io
+from collections.abc import Callable, Sequence
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+
+from ragqa.errors import DocumentError
+from ragqa.loaders.pdf import paragraphs
+from ragqa.types import Document
+
+Read = Callable[[str, str | bytes], Document]
+MakePdf = Callable[[Sequence[Sequence[str]]], bytes]
+
+PAGES = [
+    [
+        "Annual report  1",
+        "The first page speaks of retrieval and of the many ways in which a hyphen-",
+        "ated word may end.",
+    ],
+    ["Annual report  2", "Second thoughts", "are written here on the second page of it."],
+    [
+        "Annual report  3",
+        "The third page says that fine-tuning took an hour on two cores, which is",
+        "short.",
+    ],
+]
+
+
+def _written(writer: PdfWriter) -> bytes:
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
+
+
+def _copy(data: bytes) -> PdfWriter:
+    return PdfWriter(clone_from=PdfReader(io.BytesIO(data)))
+
+
+def test_every_sentence_is_whole_and_on_its_page(read: Read, make_pdf: MakePdf) -> None:
+    document = read("a.pdf", make_pdf(PAGES))
+    assert "a hyphenated word may end." in document.text
+    assert len(document.pages) == 3
+    for page, words in enumerate(
+        ["retrieval and", "Second thoughts", "an hour on two cores, which is short."], 1
+    ):
+        assert document.page_at(document.text.index(words)) == page
+
+
+def test_running_heads_are_dropped_unless_they_are_all_there_is(read: Read, make_pdf: MakePdf) -> None:
+    assert "Annual report" not in read("a.pdf", make_pdf(PAGES)).text
+    assert read("a.pdf", make_pdf([["Background"]] * 4)).text == "\n\n".join(["Background"] * 4)
+
+
+def test_bookmarks_become_headings_where_their_words_stand(read: Read, make_pdf: MakePdf) -> None:
+    writer = _copy(make_pdf(PAGES))
+    parent = writer.add_outline_item(title="First", page_number=0)
+    writer.add_outline_item(title="Second thoughts", page_number=1, parent=parent)
+    document = read("a.pdf", _written(writer))
+    assert [(h.level, h.text) for h in document.headings] == [(1, "First"), (2, "Second thoughts")]
+    assert document.text[document.headings[1].start :].startswith("Second thoughts")
+
+
+def test_an_encrypted_file_is_refused_and_one_without_a_reading_password_is_read(
+    read: Read, make_pdf: MakePdf
+) -> None:
+    closed, open_ = _copy(make_pdf(PAGES)), _copy(make_pdf(PAGES))
+    closed.encrypt("secret", algorithm="RC4-128")
+    open_.encrypt("", "owner", algorithm="RC4-128")
+    with pytest.raises(DocumentError, match=r"a\.pdf: is encrypted with a password; .*try: "):
+        read("a.pdf", _written(closed))
+    assert "Second thoughts" in read("a.pdf", _written(open_)).text
+
+
+def test_pages_without_text_ask_for_a_text_layer(read: Read) -> None:
+    writer = PdfWriter()
+    writer.add_blank_page(200, 200)
+    with pytest.raises(DocumentError, match=r"has 1 pages but no text.*ocrmypdf"):
+        read("scan.pdf", _written(writer))
+
+
+def test_a_truncated_file_is_read_or_refused_in_one_line_at_every_length(
+    read: Read, make_pdf: MakePdf
+) -> None:
+    data = make_pdf(PAGES)
+    said = [_refusal(read, data[:length]) for length in range(1, len(data), 97)]
+    assert len(list(filter(None, said))) > 3
+    assert not any("\n" in line for line in said)
+
+
+def _refusal(read: Read, data: bytes) -> str:
+    try:
+        return "" if read("cut.pdf", data).text else "no text"
+    except DocumentError as error:
+        return str(error)
+
+
+def test_short_lines_bullets_and_gaps_end_a_paragraph() -> None:
+    lines = [
+        "A heading",
+        "This long line goes on and on until the margin",
+        "and ends here.",
+        "• item",
+        "• other",
+        "",
+        "End",
+    ]
+    assert list(paragraphs(lines)) == [
+        ("A heading", False),
+        ("This long line goes on and on until the margin and ends here.", False),
+        ("• item", True),
+        ("• other", True),
+        ("End", False),
+    ]
