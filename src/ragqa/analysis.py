@@ -14,11 +14,12 @@ _HAN = r"\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020
 _TOKEN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+(?:['’][^\W_{_HAN}]+)*")
 _HAN_START = re.compile(rf"[{_HAN}]")
 
-STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
-    "they this to was will with what which who whom whose when where why how do does did has have had were "
-    "i you he she we its from can could would should about".split()
-)
+_STOP_WORDS = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they
+this to was will with what which who whom whose when where why how do does did has have had were i you he she
+we its from can could would should about
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 """English function words that carry no topic; questions are full of them."""
 
 _stemmer = Stemmer.Stemmer("english")

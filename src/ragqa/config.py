@@ -43,7 +43,9 @@ class PluginSpec(BaseModel):
 class FusionConfig(_Section):
     """How the dense and the lexical leg become one ranking."""
 
-    method: str = Field("convex", pattern="^(convex|reciprocal_rank)$", description="convex or reciprocal_rank")
+    method: str = Field(
+        "convex", pattern="^(convex|reciprocal_rank)$", description="convex or reciprocal_rank"
+    )
     dense_weight: float = Field(0.5, ge=0, le=1, description="share of the dense leg; 0 and 1 leave one leg")
     candidates: int = Field(200, ge=1, description="hits taken from each leg before fusion")
 
@@ -83,9 +85,10 @@ class Config(_Section):
                 filled[section] = {"name": cls.model_fields[section].default.name, **value}
         return filled
 
-
     @classmethod
-    def from_values(cls, values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "") -> "Config":
+    def from_values(
+        cls, values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = ""
+    ) -> "Config":
         """Check ``values`` with ``a.b=c`` overrides on top, the options of each plugin included.
 
         Raises:
@@ -117,7 +120,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         reason = " ".join(str(fault).split())
-        raise ConfigError(f"cannot read the configuration {path}: {reason}", accepted="a YAML file") from fault
+        raise ConfigError(
+            f"cannot read the configuration {path}: {reason}", accepted="a YAML file"
+        ) from fault
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -129,7 +134,9 @@ def _set(values: dict[str, Any], override: str) -> None:
     path, sign, text = override.partition("=")
     keys = path.strip().split(".")
     if not sign or not all(keys):
-        raise ConfigError(f"--set {override!r}", accepted="section.key=value, for example fusion.dense_weight=0.7")
+        raise ConfigError(
+            f"--set {override!r}", accepted="section.key=value, for example fusion.dense_weight=0.7"
+        )
     place = values
     for key in keys[:-1]:
         inner = place.get(key)
@@ -139,7 +146,9 @@ def _set(values: dict[str, Any], override: str) -> None:
     try:
         place[keys[-1]] = yaml.safe_load(text)
     except yaml.YAMLError as fault:
-        raise ConfigError(f"--set {override!r}: the value is not YAML", accepted="a number, word or list") from fault
+        raise ConfigError(
+            f"--set {override!r}: the value is not YAML", accepted="a number, word or list"
+        ) from fault
 
 
 def _explained(fault: ValidationError, origin: str) -> ConfigError:
@@ -151,4 +160,6 @@ def _explained(fault: ValidationError, origin: str) -> ConfigError:
         for key in keys[:-1]:
             section = section.model_fields[key].annotation
         return ConfigError(f"unknown setting {where}{origin}", accepted=", ".join(section.model_fields))
-    return ConfigError(f"{where} = {first['input']!r}{origin}: {first['msg']}", next_step="docs/config.md lists each setting")
+    return ConfigError(
+        f"{where} = {first['input']!r}{origin}: {first['msg']}", next_step="docs/config.md lists each setting"
+    )

@@ -11,6 +11,10 @@ from ragqa.loaders import supported_suffixes
 from ragqa.paths import readable
 
 
+_UNSUPPORTED, _NOT_FOLLOWED = "unsupported format", "symbolic link not followed"
+_EXPECTED = (_UNSUPPORTED, _NOT_FOLLOWED)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A file to read; ``doc_id`` is printable, unique within a discovery, and in POSIX form."""
@@ -21,10 +25,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or folder that is left out, and why."""
+    """A file or folder that is left out, and why.
+
+    ``expected`` is True where nothing is wrong: a format that is not read, or a link that is not followed.
+    """
 
     path: Path
     reason: str
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ def discover(paths: Sequence[Path]) -> Discovery:
     for root, name in zip(roots, _names(roots), strict=True):
         for path, reason in _walk(root, suffixes):
             if reason:
-                skipped.append(Skipped(path, reason))
+                skipped.append(Skipped(path, reason, reason.startswith(_EXPECTED)))
             else:
                 relative = path.relative_to(root)
                 # Of overlapping roots the first names the file.
@@ -131,7 +139,7 @@ def _refusal(path: Path, root: Path, suffixes: frozenset[str]) -> str:
     if path.is_symlink() and (reason := _link_refusal(path, root)):
         return reason
     if path.suffix.lower() not in suffixes:
-        return f"unsupported format {readable(Path(path.suffix)) if path.suffix else '(no suffix)'}"
+        return f"{_UNSUPPORTED} {readable(Path(path.suffix)) if path.suffix else '(no suffix)'}"
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -148,8 +156,8 @@ def _link_refusal(path: Path, root: Path) -> str:
     except (OSError, RuntimeError):
         return "symbolic link that leads nowhere or in a circle"
     if not target.is_relative_to(root):
-        return "symbolic link out of the folder (not followed)"
+        return f"{_NOT_FOLLOWED}: it leads out of the folder"
     if target.is_dir():
-        return "symbolic link to a folder (not followed)"
+        return f"{_NOT_FOLLOWED}: it leads to a folder"
     hidden = any(part.startswith(".") for part in target.relative_to(root).parts)
-    return "" if hidden else "symbolic link to another file of the folder (not followed)"
+    return "" if hidden else f"{_NOT_FOLLOWED}: it leads to another file of the folder"

@@ -63,7 +63,7 @@ class DataError(RagqaError):
     """A data set whose records do not fit their format."""
 
 
-class IndexError_(RagqaError):
+class IndexError_(RagqaError):  # noqa: N801 (IndexError is Python's)
     """Anything about a stored index."""
 
 

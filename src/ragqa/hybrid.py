@@ -1,7 +1,7 @@
 """Both legs of the retrieval and their fusion, over whatever holds the passages.
 
-    query ──encode──▶ dense rows ─┐
-          ──terms───▶ BM25 rows  ─┴─fuse──▶ ranked rows
+query ──encode──▶ dense rows ─┐
+      ──terms───▶ BM25 rows  ─┴─fuse──▶ ranked rows
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ragqa import analysis, fusion
 from ragqa.config import FusionConfig
-from ragqa.protocols import Encoder, TermIndex, VectorStore
+from ragqa.protocols import Encoder, Rows, Scores, TermIndex, VectorStore
 
 
 @dataclass
@@ -75,6 +75,6 @@ class HybridSearch:
         ]
 
 
-def _leg(rows: Sequence[int], scores: Sequence[float]) -> dict[int, float]:
+def _leg(rows: Rows, scores: Scores) -> dict[int, float]:
     """Row → score; places that an approximate search left empty (row -1) are no hits."""
     return {int(row): float(score) for row, score in zip(rows, scores, strict=True) if row >= 0}

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ragqa.errors import DocumentError, IndexError_, IndexMissing, UsageError
 from ragqa.generations import Generation, open_generation
 from ragqa.isolation import LoaderProcess, file_digest
 from ragqa.manifest import check_fingerprint
+from ragqa.paths import readable
 from ragqa.protocols import Encoder, Rows, Splitter, TermIndex, VectorStore
 from ragqa.publishing import Draft, writer_lock
 
@@ -38,7 +39,7 @@ _ENCODE_ROWS = 2048
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one run of ``build_index`` did; ``skipped`` names each file that is not in the index, with its reason."""
+    """What one run of ``build_index`` did; the reasons in ``skipped`` begin with the file's name."""
 
     index: Path
     counts: Counts
@@ -110,7 +111,7 @@ def build_index(
             stack.enter_context(former)
             old = stack.enter_context(Catalog(former.verified(CATALOG)))
         plan = _plan(found.files, old)
-        skipped = [*found.skipped, *plan.skipped]
+        skipped = [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped] + plan.skipped
         if former is not None and old is not None and not plan.changes_anything:
             return IndexReport(
                 index,
@@ -128,7 +129,9 @@ def build_index(
         with Catalog(draft.folder / CATALOG) as catalog:
             embedded = _write_vectors(draft.folder / VECTORS, catalog, encoder, former, old, progress)
             _write_searchers(draft.folder, catalog, config, progress)
-        (draft.folder / CONFIG).write_text(json.dumps(config.model_dump(mode="json"), indent=1), encoding="utf-8")
+        (draft.folder / CONFIG).write_text(
+            json.dumps(config.model_dump(mode="json"), indent=1), encoding="utf-8"
+        )
         draft.publish(counts.as_dict())
     return IndexReport(
         index,
@@ -232,10 +235,17 @@ def _nothing(paths: Sequence[Path], skipped: Sequence[Skipped]) -> UsageError:
 
 
 def _write_vectors(
-    path: Path, catalog: Catalog, encoder: Encoder, former: Generation | None, old: Catalog | None, progress: Progress
+    path: Path,
+    catalog: Catalog,
+    encoder: Encoder,
+    former: Generation | None,
+    old: Catalog | None,
+    progress: Progress,
 ) -> int:
     """Vectors of all passages in row order: reused where the text is known, else encoded. Returns how many were."""
-    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(catalog), encoder.dimension))
+    vectors = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.float32, shape=(len(catalog), encoder.dimension)
+    )
     missing = np.arange(len(catalog))
     if former is not None and old is not None:
         stored = np.load(former.verified(VECTORS), mmap_mode="r")

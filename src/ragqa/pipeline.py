@@ -1,7 +1,7 @@
 """Asking an index: the stages meet only here.
 
-    query ──encode──▶ dense hits ─┐
-          ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──read──▶ answer ──▶ citation with its page
+query ──encode──▶ dense hits ─┐
+      ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──read──▶ answer ──▶ citation with its page
 """
 
 import json

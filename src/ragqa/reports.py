@@ -85,7 +85,11 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """The explanation for a terminal."""
-        lines = [f"query terms: {' '.join(self.terms) or '(none)'}", "", "hits (rank · fused score · leg: score, rank)"]
+        lines = [
+            f"query terms: {' '.join(self.terms) or '(none)'}",
+            "",
+            "hits (rank · fused score · leg: score, rank)",
+        ]
         for rank, explained in enumerate(self.hits, 1):
             legs = "  ".join(
                 f"{name} {explained.hit.legs[name]:.3f} #{place}" if place else f"{name} –"
@@ -96,7 +100,11 @@ class Explanation:
             lines.append(f"       matched: {' '.join(explained.matched) or '(no term)'}")
         lines += ["", "reader"]
         lines += [f"  {name:<18} {_shown(value)}" for name, value in self.reader.items()]
-        lines += ["", "time", *(f"  {name:<18} {1000 * value:8.1f} ms" for name, value in self.seconds.items())]
+        lines += [
+            "",
+            "time",
+            *(f"  {name:<18} {1000 * value:8.1f} ms" for name, value in self.seconds.items()),
+        ]
         return lines
 
 

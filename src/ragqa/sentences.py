@@ -8,7 +8,9 @@ from ragqa.analysis import terms
 from ragqa.types import Span
 
 # A sentence ends after . ! ? (and closing quotes) before white space, after a Chinese full stop, or at a line end.
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9\u00c0-\u00de])|(?<=[。！？；])[”’」』）]*|\n+")
+_END = re.compile(
+    r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9\u00c0-\u00de])|(?<=[。！？；])[”’」』）]*|\n+"
+)
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|cf|al|Fig|Eq|No|Vol|pp|[A-Z])\.)$")
 
 

@@ -61,8 +61,10 @@ def best_spans(
     found: dict[tuple[int, int, int], float] = {}
     for row, window in enumerate(windows):
         first, last = window.text_at, window.text_at + window.length
-        offsets = texts[owners[row]].offsets[window.first : window.first + window.length]
-        for i, j, score in _top(log_start[row, first:last], log_end[row, first:last], max_answer_tokens, per_passage):
+        inside = slice(window.first, window.first + window.length)
+        offsets, paragraphs = texts[owners[row]].offsets[inside], texts[owners[row]].paragraphs[inside]
+        grid = _span_grid(log_start[row, first:last], log_end[row, first:last], paragraphs, max_answer_tokens)
+        for i, j, score in _top(grid, per_passage):
             key = (owners[row], int(offsets[i, 0]), int(offsets[j, 1]))
             found[key] = max(score, found.get(key, -np.inf))
     kept: list[SpanScore] = []
@@ -74,15 +76,28 @@ def best_spans(
     return Reading(tuple(kept), null)
 
 
-def _top(start: Floats, end: Floats, longest: int, count: int) -> list[tuple[int, int, float]]:
-    """The best (first token, last token, score) with first ≤ last < first + longest; start and end are (T,)."""
+def _span_grid(start: Floats, end: Floats, paragraphs: npt.NDArray[np.int64], longest: int) -> Floats:
+    """Scores (T, W) of the spans from token i to i + w; -inf where it leaves the text or its paragraph.
+
+    A span that runs over a paragraph break glues a heading to the text below it; none is an answer.
+    """
     tokens = len(start)
-    if not tokens:
-        return []
     width = min(longest, tokens)
-    padded = np.concatenate([end, np.full(width - 1, -np.inf)])
-    grid = start[:, None] + np.lib.stride_tricks.sliding_window_view(padded, width)
+    if not width:
+        return np.empty((0, 1))
+    windows = np.lib.stride_tricks.sliding_window_view
+    ends = windows(np.concatenate([end, np.full(width - 1, -np.inf)]), width)
+    blocks = windows(np.concatenate([paragraphs, np.full(width - 1, -1)]), width)
+    grid: Floats = np.where(blocks == paragraphs[:, None], start[:, None] + ends, -np.inf)
+    return grid
+
+
+def _top(grid: Floats, count: int) -> list[tuple[int, int, float]]:
+    """The best (first token, last token, score) of a span grid (T, W), best first."""
     flat = grid.ravel()
-    best = np.argpartition(-flat, min(count, len(flat) - 1))[:count]
+    if not len(flat):
+        return []
+    best = np.argpartition(-flat, min(count, len(flat)) - 1)[:count]
     ordered = sorted(best.tolist(), key=lambda k: (-flat[k], k))
+    width = grid.shape[1]
     return [(k // width, k // width + k % width, float(flat[k])) for k in ordered if np.isfinite(flat[k])]

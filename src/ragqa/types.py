@@ -1,6 +1,6 @@
 """The values that flow through ragqa; all frozen, none knows how it was made.
 
-    Document ──split──▶ Passage ──retrieve──▶ Hit ──read──▶ Answer
+Document ──split──▶ Passage ──retrieve──▶ Hit ──read──▶ Answer
 """
 
 from bisect import bisect_right

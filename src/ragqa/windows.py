@@ -6,6 +6,7 @@ A text that does not fit is cut into windows that overlap by ``overlap_tokens``,
 stands in at least one window and none is dropped silently.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,16 @@ Ints = npt.NDArray[np.int64]
 MAX_QUERY_TOKENS = 64
 MAX_TITLE_TOKENS = 24
 
+_PARAGRAPH_BREAK = re.compile(r"\n[^\S\n]*\n\s*")
+
 
 @dataclass(frozen=True, slots=True)
 class TokenText:
-    """Token ids of a text, shape (T,), and the characters each token covers, shape (T, 2)."""
+    """Token ids of a text, shape (T,), the characters each token covers, shape (T, 2), and its paragraph, (T,)."""
 
     ids: Ints
     offsets: Ints
+    paragraphs: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenText]:
     """Tokens of each text without special tokens; offsets are characters of that text."""
     encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    return [
-        TokenText(np.array(e.ids, dtype=np.int64), np.array(e.offsets, dtype=np.int64).reshape(-1, 2))
-        for e in encoded
-    ]
+    found = []
+    for text, tokens in zip(texts, encoded, strict=True):
+        offsets = np.array(tokens.offsets, dtype=np.int64).reshape(-1, 2)
+        breaks = [match.end() for match in _PARAGRAPH_BREAK.finditer(text)]
+        paragraphs = np.searchsorted(breaks, offsets[:, 0], side="right").astype(np.int64)
+        found.append(TokenText(np.array(tokens.ids, dtype=np.int64), offsets, paragraphs))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,8 @@ class Windower:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, max_window_tokens: int = 384, overlap_tokens: int = 96) -> "Windower":
-        cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+        """The windower whose [CLS] and [SEP] are those of ``tokenizer`` (see ``load_tokenizer``)."""
+        cls_id, sep_id = (int(tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]"))
         return cls(cls_id, sep_id, max_window_tokens, overlap_tokens)
 
     def windows(self, query: Ints, title: Ints, text: Ints) -> Iterator[Window]:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, TopK, asked_config, check_top_k
+from ragqa.cli.options import (
+    DEFAULT_INDEX,
+    ConfigFile,
+    Index,
+    Json,
+    Overrides,
+    TopK,
+    asked_config,
+    check_top_k,
+)
 
 if TYPE_CHECKING:
     from ragqa.pipeline import Pipeline
@@ -22,32 +31,52 @@ def ask(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show how each stage came to its result.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how each stage came to its result.")
+    ] = False,
 ) -> None:
     """Answer a question from the documents, with the exact words cited."""
     from ragqa.pipeline import check_query, load_pipeline
 
     check_top_k(top_k)
-    batch = question == "-"
-    first = question if batch else check_query(question)
+    text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
-        if not batch:
-            answered = _answer(pipeline, first, top_k, as_json, explain)
+        if text:
+            answered = _answer(pipeline, text, top_k, as_json, explain)
         else:
-            lines = [line for line in sys.stdin if line.strip()]
-            answered = [_answer(pipeline, line, top_k, as_json, explain, head=True) for line in lines] != []
+            answered = _answer_lines(pipeline, top_k, as_json, explain)
     if not answered:
         raise typer.Exit(NO_ANSWER)
 
 
-def _answer(
-    pipeline: "Pipeline", question: str, top_k: int | None, as_json: bool, explain: bool, head: bool = False
-) -> bool:
-    from ragqa.cli.printing import answer_lines, paint
+def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explain: bool) -> bool:
+    """Answer each line of stdin; a line that is no question is named and does not stop the others."""
+    from ragqa.cli.printing import complain, paint
+    from ragqa.errors import UsageError
     from ragqa.pipeline import check_query
+
+    answered = 0
+    for number, line in enumerate(sys.stdin, 1):
+        if not line.strip():
+            continue
+        try:
+            text = check_query(line)
+        except UsageError as fault:
+            complain(f"line {number}: {fault}")
+            continue
+        if not as_json:
+            print(paint(f"? {text}", "bold"))
+        answered += _answer(pipeline, text, top_k, as_json, explain)
+        if not as_json:
+            print()
+    return answered > 0
+
+
+def _answer(pipeline: "Pipeline", text: str, top_k: int | None, as_json: bool, explain: bool) -> bool:
+    """Answer and print one question; False when the documents do not answer it."""
+    from ragqa.cli.printing import answer_lines
     from ragqa.reports import answer_record, explanation
 
-    text = check_query(question)
     pipeline.timings.seconds.clear()
     answer = pipeline.ask(text, top_k)
     why = explanation(pipeline, text, answer) if explain else None
@@ -59,11 +88,7 @@ def _answer(
         return answer.text is not None
     nearest = answer.hits[0].passage if answer.hits else None
     page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
-    if head:
-        print(paint(f"? {text}", "bold"))
     print("\n".join(answer_lines(answer, page)))
     if why is not None:
         print("\n" + "\n".join(why.lines()))
-    if head:
-        print()
     return answer.text is not None

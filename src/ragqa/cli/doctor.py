@@ -26,7 +26,9 @@ def doctor() -> None:
 def _processor() -> str:
     from ragqa import devices
 
-    flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if f in devices.cpu_flags()]
+    flags = [
+        f for f in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if f in devices.cpu_flags()
+    ]
     return f"{devices.cpu_model()}, {devices.threads()} threads, {' '.join(flags) or platform.machine()}"
 
 

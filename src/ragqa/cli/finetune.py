@@ -18,7 +18,9 @@ def group() -> None:
 @app.command("reader")
 def reader(
     config: Annotated[Path, typer.Option("--config", help="YAML file that describes the run.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
+    ] = False,
 ) -> None:
     """Train the extractive reader; metrics go to metrics.jsonl in the run's folder."""
     from ragqa.cli.printing import complain

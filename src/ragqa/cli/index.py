@@ -63,7 +63,9 @@ def _progress() -> Callable[[str, int, int], None]:
         share = done / total if total else 1.0
         bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
         line = f"{stage:<21} {bar} {done:,}/{total:,}"
-        sys.stderr.write("\r" + line.ljust(len(shown)) + ("\r" + " " * len(line) + "\r" if done >= total else ""))
+        sys.stderr.write(
+            "\r" + line.ljust(len(shown)) + ("\r" + " " * len(line) + "\r" if done >= total else "")
+        )
         sys.stderr.flush()
         shown = "" if done >= total else line
 

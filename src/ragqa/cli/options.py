@@ -12,13 +12,17 @@ DEFAULT_INDEX = Path("indexes/default")
 
 Index = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with settings; without it the defaults or the index's own.")
+    Path | None,
+    typer.Option("--config", help="YAML file with settings; without it the defaults or the index's own."),
 ]
 Overrides = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, as in fusion.dense_weight=0.7.")
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, as in fusion.dense_weight=0.7."),
 ]
 TopK = Annotated[int | None, typer.Option("--top-k", help="How many hits to use (default: 5).")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (one a line for several questions).")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object (one a line for several questions).")
+]
 
 
 def asked_config(config: Path | None, overrides: list[str]) -> "Config | None":

@@ -35,7 +35,9 @@ def width() -> int:
 
 def wrapped(text: str, indent: str = "  ") -> str:
     """``text`` on lines of the terminal's width, indented; white space folded."""
-    lines = textwrap.wrap(" ".join(plain(text).split()), width(), initial_indent=indent, subsequent_indent=indent)
+    lines = textwrap.wrap(
+        " ".join(plain(text).split()), width(), initial_indent=indent, subsequent_indent=indent
+    )
     return "\n".join(lines)
 
 
@@ -79,7 +81,11 @@ def _refusal_lines(answer: Answer, page: int | None) -> list[str]:
     lines = [paint("Not in these documents.", "warn")]
     if answer.hits:
         passage = answer.hits[0].passage
-        lines += ["", "  The nearest passage:", paint(f"  {place(passage.doc_id, passage.title, page)}", "dim")]
+        lines += [
+            "",
+            "  The nearest passage:",
+            paint(f"  {place(passage.doc_id, passage.title, page)}", "dim"),
+        ]
         lines.append(wrapped(textwrap.shorten(" ".join(passage.text.split()), 300, placeholder=" …")))
     return lines
 
@@ -91,7 +97,10 @@ def hit_lines(hits: Sequence[Hit], pages: Sequence[int | None]) -> list[str]:
         legs = "  ".join(f"{name} {score:.3f}" for name, score in hit.legs.items())
         head = f"{rank:2d}. {hit.score:.3f}  {place(hit.passage.doc_id, hit.passage.title, page)}"
         lines += [paint(head, "bold"), paint(f"    {legs}", "dim")]
-        lines += [wrapped(textwrap.shorten(" ".join(hit.passage.text.split()), 400, placeholder=" …"), "    "), ""]
+        lines += [
+            wrapped(textwrap.shorten(" ".join(hit.passage.text.split()), 400, placeholder=" …"), "    "),
+            "",
+        ]
     return lines
 
 

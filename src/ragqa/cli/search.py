@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, TopK, asked_config, check_top_k
+from ragqa.cli.options import (
+    DEFAULT_INDEX,
+    ConfigFile,
+    Index,
+    Json,
+    Overrides,
+    TopK,
+    asked_config,
+    check_top_k,
+)
 
 
 def search(

@@ -52,5 +52,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        raise ModelError(f"{path} cannot be read: {fault}", next_step="train or install the model again") from fault
+        raise ModelError(
+            f"{path} cannot be read: {fault}", next_step="train or install the model again"
+        ) from fault
     return values

@@ -5,6 +5,7 @@ a weight learned on held-out questions, and below the operating point the answer
 characters, which the shipped model cannot read, is answered by the best sentence, found by its terms.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,12 @@ from ragqa.spans import Reading, SpanScore, best_spans
 from ragqa.types import Answer, Citation, Hit, Query, Span
 from ragqa.windows import TokenText, Windower, load_tokenizer, pad, tokenize
 
-LEXICAL_NOTE = "the shipped reader does not read Chinese: this is the sentence that shares most with the question"
+_STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
+_PAIR = re.compile(r"[:：].*\S")  # a table row, "column: value"
+
+LEXICAL_NOTE = (
+    "the shipped reader does not read Chinese: this is the sentence that shares most with the question"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
     best: tuple[float, int, Span] | None = None
     runner_up = 0.0
     for number, text in enumerate(texts):
-        for span in sentences(text):
+        for span in _statements(text):
             share = coverage(wanted, text[span.start : span.end], weights, unseen=3.0)
             score = share + 0.2 * hits[number].score
             if best is None or score > best[0]:
@@ -188,3 +194,10 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
         "bm25": hit.legs.get("bm25", 0.0) / max(1, len(set(wanted))),
     }
     return _Choice(number, span, features, note=LEXICAL_NOTE)
+
+
+def _statements(text: str) -> list[Span]:
+    """The sentences of ``text`` that state something: headings and questions repeat the query, and answer nothing."""
+    spans = sentences(text)
+    stating = [s for s in spans if text[s.end - 1] in _STATEMENT_ENDS or _PAIR.search(text, s.start, s.end)]
+    return stating or spans

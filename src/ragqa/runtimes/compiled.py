@@ -22,8 +22,8 @@ from ragqa.devices import cache_folder
 from ragqa.errors import ModelError
 from ragqa.pretrained import backbone_of
 
-FORMAT = 1
-"""Raise it whenever conversion changes what a model computes."""
+_CONVERTERS = ("convert.py", "networks.py", "calibration.py")
+"""Sources that decide what conversion makes of the weights: another version of them makes its own files."""
 
 _FILES = ("model.xml", "model.bin")
 _log = logging.getLogger(__name__)
@@ -54,12 +54,13 @@ def compiled_folder(kind: str, source: Path, precision: str) -> Path:
 def _key(kind: str, source: Path, precision: str) -> str:
     if kind == "span":
         # A span reader stores only what differs from its backbone; its calibration changes no array.
-        own = [file_digest(source / name) for name in ("model.safetensors", "config.json")]
-        weights = [*own, digest(backbone_of(source))]
+        weights = [digest(backbone_of(source))]
+        weights += [file_digest(source / name) for name in ("model.safetensors", "config.json")]
     else:
         weights = [digest(source)]
     stored = "int8" if precision == "int8" else "f32"
-    identity = [FORMAT, kind, weights, stored, importlib.metadata.version("openvino")]
+    converters = [file_digest(Path(__file__).with_name(name)) for name in _CONVERTERS]
+    identity = [kind, weights, stored, converters, importlib.metadata.version("openvino")]
     return f"{kind}-{stored}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]}"
 
 

@@ -19,6 +19,7 @@ def fetch(name: str, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     try:
         snapshot_download(name, local_dir=partial, allow_patterns=list(WANTED))
+        shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's own notes on the download
         if folder.exists():  # another process was quicker
             return
         partial.rename(folder)
@@ -31,7 +32,8 @@ def main(arguments: list[str]) -> int:
     try:
         fetch(name, Path(folder))
     except Exception as error:  # the hub raises many kinds; the asking process shows the one line
-        print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(reason[:300], file=sys.stderr)
         return 1
     return 0
 

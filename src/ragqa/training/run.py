@@ -55,7 +55,8 @@ class ReaderRun(BaseModel):
 
     data: Path = Field(description="SQuAD JSON with the training questions")
     lexical_data: Path | None = Field(
-        None, description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay"
+        None,
+        description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
     )
     output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
@@ -69,7 +70,9 @@ class ReaderRun(BaseModel):
     hard_negative_share: float = Field(0.2, ge=0, le=1)
     unanswerable_share: float = Field(0.05, ge=0, le=1)
     calibration_questions: int = Field(2000, ge=50, description="at most so many held-out questions")
-    max_refused: float = Field(0.08, ge=0, lt=1, description="answerable questions the operating point may refuse")
+    max_refused: float = Field(
+        0.08, ge=0, lt=1, description="answerable questions the operating point may refuse"
+    )
     storage: Literal["float32", "float16", "int8"] = "int8"
     schedule: ScheduleConfig = ScheduleConfig()
 
@@ -83,7 +86,9 @@ def load_run(path: Path) -> ReaderRun:
     try:
         return ReaderRun.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise ConfigError(f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file") from fault
+        raise ConfigError(
+            f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
+        ) from fault
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -92,7 +97,9 @@ def load_run(path: Path) -> ReaderRun:
         ) from None
 
 
-def split_by_document(examples: Sequence[Example], held_out: int, seed: int) -> tuple[list[Example], list[Example]]:
+def split_by_document(
+    examples: Sequence[Example], held_out: int, seed: int
+) -> tuple[list[Example], list[Example]]:
     """Training and held-out examples that share no document.
 
     Raises:
@@ -152,7 +159,9 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
     target = run.output / "model"
     config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
     checkpoints.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), config, run.storage)
-    (target / "run.json").write_text(json.dumps(run.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    (target / "run.json").write_text(
+        json.dumps(run.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
+    )
     calibrate_reader(run, target, report)
     return target
 
@@ -167,7 +176,9 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
         chinese = squad.load(run.lexical_data)
         lexical = _retrieved(chinese, chinese, run)
     values = calibrate(folder, spans, lexical, run.max_refused)
-    report({"retrieval_weight": values["retrieval_weight"], "threshold": round(values["span"]["threshold"], 4)})
+    report(
+        {"retrieval_weight": values["retrieval_weight"], "threshold": round(values["span"]["threshold"], 4)}
+    )
 
 
 def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: ReaderRun) -> list[Retrieved]:
@@ -180,7 +191,9 @@ def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: Rea
     )
 
 
-def span_scores(model: nn.Module, objective: SpanObjective, examples: Sequence[Example]) -> tuple[float, float]:
+def span_scores(
+    model: nn.Module, objective: SpanObjective, examples: Sequence[Example]
+) -> tuple[float, float]:
     """Exact match and F1 with each question's own passage, means over ``examples``."""
     exact = overlap = 0.0
     ordered = sorted(examples, key=lambda e: len(e.positives[0].text))
@@ -198,7 +211,9 @@ def _predict(model: nn.Module, objective: SpanObjective, batch: Sequence[Example
     queries = tokenize(tokenizer, [e.query.text for e in batch])
     titles = tokenize(tokenizer, [p.title for p in passages])
     texts = tokenize(tokenizer, [p.text for p in passages])
-    cut = [list(windower.windows(q.ids, t.ids, x.ids)) for q, t, x in zip(queries, titles, texts, strict=True)]
+    cut = [
+        list(windower.windows(q.ids, t.ids, x.ids)) for q, t, x in zip(queries, titles, texts, strict=True)
+    ]
     flat = [window for windows in cut for window in windows]
     ids, mask, kinds, answerable = pad(flat, windower)
     start, end = (scores.numpy() for scores in model(*map(torch.from_numpy, (ids, mask, kinds))))

@@ -62,7 +62,9 @@ class Schedule:
         return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
-def bucketed_batches(groups: Sequence[SizedGroup], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+def bucketed_batches(
+    groups: Sequence[SizedGroup], size: int, rng: np.random.Generator
+) -> Iterator[list[int]]:
     """Shuffled batches of indices whose groups have like lengths.
 
     Groups are shuffled, cut into pools of 64 batches, sorted by length inside a pool and the batches of the
@@ -208,7 +210,9 @@ class Trainer:
             by_kind.setdefault(kind, {})[name] = tensor
         self.weights.load(by_kind.pop("weight"))
         for name, master in self.weights.masters.items():
-            self.optimizer.state[master] = {kind: values[name] for kind, values in by_kind.items() if name in values}
+            self.optimizer.state[master] = {
+                kind: values[name] for kind, values in by_kind.items() if name in values
+            }
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

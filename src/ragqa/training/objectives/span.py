@@ -72,10 +72,7 @@ class SpanObjective:
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once, in large batches."""
         texts = {
-            text
-            for e in examples
-            for p in (*e.positives, *e.hard_negatives)
-            for text in (p.text, p.title)
+            text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)
         } | {e.query.text for e in examples}
         missing = sorted(texts - self._texts.keys())
         for at in range(0, len(missing), 2048):
@@ -98,7 +95,7 @@ class SpanObjective:
                 return None
             for window in self._windows(example, passage.text, passage.title):
                 first, last = tokens[0] - window.first, tokens[1] - window.first
-                if 0 <= first and last < window.length:
+                if first >= 0 and last < window.length:
                     gold.append((len(windows), window.text_at + first, window.text_at + last))
                     windows.append(window)
             if not gold:
