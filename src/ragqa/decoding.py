@@ -116,8 +116,9 @@ def read_text(path: Path) -> str:
     Raises:
         DocumentError: as ``encoding_of``.
     """
-    encoding = encoding_of(path)
-    return clean(path.read_bytes().decode(encoding))
+    # Block by block: bytes, characters and cleaned characters of a large file never stand in memory together.
+    with path.open(encoding=encoding_of(path)) as file:
+        return "".join(clean(block) for block in iter(lambda: file.read(_BLOCK), ""))
 
 
 @contextmanager

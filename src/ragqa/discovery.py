@@ -10,7 +10,6 @@ from ragqa.errors import UsageError
 from ragqa.loaders import supported_suffixes
 from ragqa.paths import readable
 
-
 _UNSUPPORTED, _NOT_FOLLOWED = "unsupported format", "symbolic link not followed"
 _EXPECTED = (_UNSUPPORTED, _NOT_FOLLOWED)
 

@@ -30,9 +30,6 @@ class Manuscript:
         self._pages: list[int] = []
         self._rows: list[Span] = []
 
-    def __len__(self) -> int:
-        return self._length
-
     def heading(self, level: int, text: str) -> None:
         """Begin a section; blank headings are ignored."""
         text = " ".join(clean(text).split())
@@ -72,6 +69,10 @@ class Manuscript:
     def mark(self, start: int, level: int, text: str) -> None:
         """Note a heading that stands at ``start`` in text already written."""
         self._headings.append(Heading(start, level, " ".join(clean(text).split())))
+
+    def first_heading(self, level: int) -> str:
+        """The first heading of a level, or ""."""
+        return next((heading.text for heading in self._headings if heading.level == level), "")
 
     def document(
         self, doc_id: str, path: PurePath, title: str = "", meta: Mapping[str, Any] | None = None

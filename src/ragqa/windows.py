@@ -48,14 +48,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder, set to cut and pad nothing.
 
     Raises:
-        ModelError: the folder has no tokenizer.json, or one without [CLS] and [SEP].
+        ModelError: the folder has no tokenizer.json.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise ModelError(f"{path} is missing", next_step="save the model with its fast tokenizer")
     tokenizer = Tokenizer.from_file(str(path))
-    if None in (tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")):
-        raise ModelError(f"{path} has no [CLS] and [SEP]", accepted="tokenizers of the BERT family")
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -84,8 +82,12 @@ class Windower:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, max_window_tokens: int = 384, overlap_tokens: int = 96) -> "Windower":
-        """The windower whose [CLS] and [SEP] are those of ``tokenizer`` (see ``load_tokenizer``)."""
-        cls_id, sep_id = (int(tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]"))
+        """The windower for the [CLS] and [SEP] of ``tokenizer``.
+
+        Raises:
+            ModelError: it has none.
+        """
+        cls_id, sep_id = (_special(tokenizer, name) for name in ("[CLS]", "[SEP]"))
         return cls(cls_id, sep_id, max_window_tokens, overlap_tokens)
 
     def windows(self, query: Ints, title: Ints, text: Ints) -> Iterator[Window]:
@@ -107,6 +109,13 @@ class Windower:
         kinds = np.ones(len(window.ids), dtype=np.int64)
         kinds[: int(np.argmax(window.ids == self.sep_id)) + 1] = 0
         return kinds
+
+
+def _special(tokenizer: Tokenizer, name: str) -> int:
+    found = tokenizer.token_to_id(name)
+    if found is None:
+        raise ModelError(f"the tokenizer has no {name}", accepted="tokenizers of the BERT family")
+    return int(found)
 
 
 def token_span(text: TokenText, start: int, end: int) -> tuple[int, int] | None:

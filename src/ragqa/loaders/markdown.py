@@ -43,14 +43,9 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
     matter, body = _front_matter(text)
     manuscript = Manuscript()
     _Writer(manuscript).write(body)
-    document = manuscript.document(doc_id, path)
     named = _TITLE.search(matter)
-    title = (
-        named.group(1).strip("'\"")
-        if named
-        else next((h.text for h in document.headings if h.level == 1), "")
-    )
-    yield manuscript.document(doc_id, path, title) if title else document
+    title = named.group(1).strip("'\"") if named else manuscript.first_heading(1)
+    yield manuscript.document(doc_id, path, title)
 
 
 def _front_matter(text: str) -> tuple[str, str]:
@@ -81,6 +76,28 @@ def inline(text: str) -> str:
     return re.sub("\0(\\d+)\0", lambda m: codes[int(m.group(1))], text)
 
 
+class _Lines:
+    """The lines of a text, one ahead; a list of them would take more memory than a large text itself."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._place = 0
+        self.following: str | None = None
+        self.take()
+
+    def take(self) -> str | None:
+        """The next line, or None at the end."""
+        line = self.following
+        if self._place > len(self._text):
+            self.following = None
+        else:
+            end = self._text.find("\n", self._place)
+            end = len(self._text) if end < 0 else end
+            self.following = self._text[self._place : end]
+            self._place = end + 1
+        return line
+
+
 class _Writer:
     """Walks the lines once; ``_lines`` holds the paragraph or list item that is still open."""
 
@@ -91,20 +108,19 @@ class _Writer:
         self._in_list = False
 
     def write(self, body: str) -> None:
-        lines = body.split("\n")
-        place = 0
-        while place < len(lines):
-            place = self._take(lines, place)
+        lines = _Lines(body)
+        while (line := lines.take()) is not None:
+            self._block(line, lines)
         self._end()
 
-    def _take(self, lines: list[str], place: int) -> int:
-        """Read the block that begins at ``place``; returns where the next begins."""
-        line = lines[place]
+    def _block(self, line: str, lines: "_Lines") -> None:
+        """Read the block that begins with ``line``."""
         if not line.strip():
             self._end()
-            return place + 1
+            return
         if fence := _FENCE.match(line):
-            return self._fenced(lines, place, fence.group(1))
+            self._fenced(fence.group(1), lines)
+            return
         line = _QUOTE.sub("", line, count=1)
         if heading := _ATX.match(line):
             self._heading(len(heading.group(1)), heading.group(2) or "")
@@ -112,8 +128,8 @@ class _Writer:
             text = join_lines(self._lines)
             self._lines.clear()
             self._heading(1 if underline.group(1)[0] == "=" else 2, text)
-        elif "|" in line and place + 1 < len(lines) and _is_delimiters(lines[place + 1], line):
-            return self._table(lines, place)
+        elif "|" in line and _is_delimiters(lines.following, line):
+            self._table(line, lines)
         elif _RULE.match(line):
             self._end()
         elif item := _ITEM.match(line):
@@ -125,7 +141,6 @@ class _Writer:
             if not line.startswith((" ", "\t")) and not self._lines:
                 self._in_list = False
             self._lines.append(line.strip())
-        return place + 1
 
     def _heading(self, level: int, text: str) -> None:
         self._end()
@@ -143,24 +158,23 @@ class _Writer:
             # A paragraph that is indented under a list item belongs to the list.
             self._out.paragraph(text, "\n" if self._in_list else "\n\n")
 
-    def _fenced(self, lines: list[str], place: int, fence: str) -> int:
+    def _fenced(self, fence: str, lines: "_Lines") -> None:
         self._end()
-        end = place + 1
         closing = re.compile(rf"[ \t]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
-        while end < len(lines) and not closing.match(lines[end]):
-            end += 1
-        self._out.paragraph("\n".join(lines[place + 1 : end]))
-        return end + 1
+        code: list[str] = []
+        while (line := lines.take()) is not None and not closing.match(line):
+            code.append(line)
+        self._out.paragraph("\n".join(code))
 
-    def _table(self, lines: list[str], place: int) -> int:
+    def _table(self, header: str, lines: "_Lines") -> None:
         caption = self._caption()
         self._end()
-        end = place + 2
-        while end < len(lines) and "|" in lines[end] and lines[end].strip():
-            end += 1
-        rows = [[inline(cell) for cell in _cells(line)] for line in lines[place + 2 : end]]
-        self._out.table(caption, rows, [inline(cell) for cell in _cells(lines[place])])
-        return end
+        lines.take()
+        rows: list[list[str]] = []
+        while (line := lines.following) is not None and "|" in line and line.strip():
+            rows.append([inline(cell) for cell in _cells(line)])
+            lines.take()
+        self._out.table(caption, rows, [inline(cell) for cell in _cells(header)])
 
     def _caption(self) -> str:
         """The open paragraph, when it directly precedes the table and is a caption."""
@@ -171,8 +185,10 @@ class _Writer:
         return text
 
 
-def _is_delimiters(line: str, header: str) -> bool:
-    return _DELIMITERS.match(line) is not None and len(_cells(line)) == len(_cells(header))
+def _is_delimiters(line: str | None, header: str) -> bool:
+    return (
+        line is not None and _DELIMITERS.match(line) is not None and len(_cells(line)) == len(_cells(header))
+    )
 
 
 def _cells(line: str) -> list[str]:
