@@ -1,25 +1,35 @@
 """SQuAD JSON (v1.1 and v2.0; CMRC 2018 and DRCD use the same form) → examples."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
 
 
-def load(path: Path) -> list[Example]:
+OnBad = Callable[[DataError], None]
+
+
+def refuse(fault: DataError) -> None:
+    """The strict way to meet a bad question: stop."""
+    raise fault
+
+
+def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     """Every question of the file, in its order, with its own paragraph as ``positives[0]``.
 
     Questions marked impossible keep the paragraph as a hard negative instead. The article is the document,
     so a split by ``doc_id`` never puts one article on both sides.
 
+    ``on_bad`` is told of each question whose answer does not stand where it says; such a question is left out.
+
     Raises:
-        DataError: the file is not JSON of this form, or an answer does not stand where it says.
+        DataError: the file is not JSON of this form; a bad question, unless ``on_bad`` accepts it.
     """
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-        return list(_examples(articles))
+        return list(_examples(articles, on_bad))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as fault:
         raise DataError(
             f"{path} is not SQuAD JSON ({type(fault).__name__}: {fault})",
@@ -27,7 +37,7 @@ def load(path: Path) -> list[Example]:
         ) from fault
 
 
-def _examples(articles: list[dict[str, object]]) -> Iterator[Example]:
+def _examples(articles: list[dict[str, object]], on_bad: OnBad) -> Iterator[Example]:
     for number, article in enumerate(articles):
         title = str(article.get("title", f"article {number}"))
         at = 0
@@ -36,7 +46,12 @@ def _examples(articles: list[dict[str, object]]) -> Iterator[Example]:
             passage = Passage(title, at, at + len(text), text, title.replace("_", " "))
             at = passage.end + 1
             for qa in paragraph["qas"]:
-                yield _example(qa, passage)
+                try:
+                    example = _example(qa, passage)
+                except DataError as fault:
+                    on_bad(fault)
+                else:
+                    yield example
 
 
 def _example(qa: dict[str, object], passage: Passage) -> Example:

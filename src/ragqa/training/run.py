@@ -125,7 +125,7 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
     Killed at any point, ``resume`` continues from the last checkpoint to the same weights.
     """
     keep_freed_memory()
-    examples = squad.load(run.data)
+    examples = _load(run.data, report)
     training, held_out = split_by_document(examples, run.held_out_documents, run.schedule.seed)
     report({"training_questions": len(training), "held_out_questions": len(held_out)})
     if run.hard_negatives:
@@ -168,17 +168,21 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
 
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
     """Fit the calibration of the reader in ``folder`` on the held-out documents of ``run``."""
-    examples = squad.load(run.data)
+    examples = _load(run.data, report)
     _, held_out = split_by_document(examples, run.held_out_documents, run.schedule.seed)
     spans = _retrieved(held_out, examples, run)
     lexical = []
     if run.lexical_data:
-        chinese = squad.load(run.lexical_data)
+        chinese = _load(run.lexical_data, report)
         lexical = _retrieved(chinese, chinese, run)
     values = calibrate(folder, spans, lexical, run.max_refused)
     report(
         {"retrieval_weight": values["retrieval_weight"], "threshold": round(values["span"]["threshold"], 4)}
     )
+
+
+def _load(path: Path, report: Report) -> list[Example]:
+    return squad.load(path, on_bad=lambda fault: report({"left out": str(fault)}))
 
 
 def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: ReaderRun) -> list[Retrieved]:
