@@ -7,7 +7,6 @@ from pathlib import Path
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
 
-
 OnBad = Callable[[DataError], None]
 
 
