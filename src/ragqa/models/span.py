@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForQuestionAnswering
 
 from ragqa import checkpoints, pretrained
 from ragqa.errors import ModelError
@@ -60,13 +60,25 @@ def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def load_span(folder: Path) -> SpanModel:
-    """The reader in ``folder``: its backbone with the trained tensors laid over it, float32, for evaluation.
+    """The reader in ``folder``, float32, for evaluation: ours (a backbone with the trained tensors laid over it)
+    or a question-answering model as transformers saves it.
 
     Raises:
         ModelError: the folder names no backbone that is present.
     """
+    if pretrained.is_huggingface(folder):
+        return _from_huggingface(folder).eval()
     model = SpanModel.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
     unexpected = model.load_state_dict(checkpoints.load(folder), strict=False).unexpected_keys
     if unexpected:
         raise ModelError(f"{folder} holds tensors that its backbone does not have: {unexpected[0]}")
     return model.eval()
+
+
+def _from_huggingface(folder: Path) -> SpanModel:
+    whole = AutoModelForQuestionAnswering.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+    )
+    model = SpanModel(whole.base_model, int(whole.config.hidden_size))
+    model.head = whole.qa_outputs
+    return model

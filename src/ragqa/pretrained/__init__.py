@@ -19,8 +19,15 @@ class ReaderCalibration:
     lexical: Calibration
 
 
+NULL_MARGIN = Calibration({"null_margin": 1.0}, bias=0.0, threshold=0.5)
+"""For a model that brings no calibration: P(right) from the log odds of the span against the null."""
+
+NULL_MARGIN_RETRIEVAL_WEIGHT = 10.0
+"""In the middle of the plateau (10 to 40) that the shipped reader's own weight was found on."""
+
+
 def reader_folder(model: str) -> Path:
-    """The folder of a reader: "builtin" or a folder written by ``ragqa finetune reader``.
+    """The folder of a reader: "builtin", one that ``ragqa finetune reader`` wrote, or a Hugging Face folder.
 
     Raises:
         ModelError: there is no reader in that folder.
@@ -29,19 +36,29 @@ def reader_folder(model: str) -> Path:
     if not (folder / "model.safetensors").is_file():
         raise ModelError(
             f"{folder} holds no reader (model.safetensors)",
-            accepted="builtin, or a folder written by `ragqa finetune reader`",
+            accepted="builtin, a folder of `ragqa finetune reader`, or a question-answering model of transformers",
             next_step="ragqa doctor",
         )
     return folder
 
 
+def is_huggingface(folder: Path) -> bool:
+    """True for a whole model as transformers saves it, False for one of ours, which names its backbone."""
+    return "backbone" not in _json(folder / "config.json")
+
+
 def backbone_of(folder: Path) -> Path:
-    """The folder of the encoder that the reader in ``folder`` was trained from."""
+    """The folder with the tokenizer and the encoder of the reader in ``folder``."""
+    if is_huggingface(folder):
+        return folder
     return backbone.resolve(str(_json(folder / "config.json")["backbone"]))
 
 
 def read_calibration(folder: Path) -> ReaderCalibration:
-    """The calibration beside the weights in ``folder``."""
+    """The calibration beside the weights in ``folder``; for a Hugging Face folder without one, a plain one."""
+    if is_huggingface(folder) and not (folder / "calibration.json").exists():
+        lexical = read_calibration(reader_folder("builtin")).lexical
+        return ReaderCalibration(NULL_MARGIN_RETRIEVAL_WEIGHT, NULL_MARGIN, lexical)
     stored = _json(folder / "calibration.json")
     return ReaderCalibration(
         float(stored["retrieval_weight"]), Calibration(**stored["span"]), Calibration(**stored["lexical"])

@@ -40,7 +40,8 @@ class ExtractiveReader:
     """Reads spans with a fine-tuned span model served by the fastest runtime of this machine.
 
     Args:
-        model: "builtin", or a folder that ``ragqa finetune reader`` wrote.
+        model: "builtin", a folder that ``ragqa finetune reader`` wrote, or a question-answering model as
+            transformers saves it, which is taken to read every language it is asked in.
         precision, device: see ``ragqa.devices``.
         max_answer_tokens: longest answer in tokens.
         retrieval_weight: weight of the retrieval score beside the log probability; None takes the model's own.
@@ -61,6 +62,7 @@ class ExtractiveReader:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
         folder = pretrained.reader_folder(model)
         self._calibration = pretrained.read_calibration(folder)
+        self._reads_han = pretrained.is_huggingface(folder)
         self._max_answer_tokens = max_answer_tokens
         weight = self._calibration.retrieval_weight
         self._retrieval_weight = weight if retrieval_weight is None else retrieval_weight
@@ -74,7 +76,7 @@ class ExtractiveReader:
         return [self._answer(query, list(mine)) for query, mine in zip(queries, hits, strict=True)]
 
     def _answer(self, query: Query, hits: list[Hit]) -> Answer:
-        lexical = is_han(query.text)
+        lexical = is_han(query.text) and not self._reads_han
         choice = lexical_choice(query, hits) if lexical else self._span_choice(query, hits)
         if choice is None:
             return Answer(None, 0.0, (), tuple(hits))
