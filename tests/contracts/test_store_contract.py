@@ -27,7 +27,8 @@ APPROXIMATE: list[dict[str, Any]] = [
 
 def unit_vectors(count: int, seed: int, dimension: int = 32) -> Vectors:
     drawn = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    units: Vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 def brute_force(vectors: Vectors, queries: Vectors, top_k: int) -> tuple[Scores, Rows]:

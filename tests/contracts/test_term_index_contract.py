@@ -134,7 +134,7 @@ def test_a_loaded_index_answers_as_the_saved_one(name: str, tmp_path: Path) -> N
 
 
 def test_the_same_texts_give_the_same_files_whatever_was_indexed_before(name: str, tmp_path: Path) -> None:
-    written = []
+    written: list[dict[str, bytes]] = []
     for before in ([], [["z", "y"], ["a"]]):
         filled(name, before)
         folder = tmp_path / str(len(written))

@@ -15,7 +15,8 @@ from ragqa.stores.faiss import FaissStore
 
 def vectors_of(count: int, seed: int = 0) -> Vectors:
     drawn = np.random.default_rng(seed).standard_normal((count, 16))
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    units: Vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 @pytest.mark.parametrize(
