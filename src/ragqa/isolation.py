@@ -28,6 +28,7 @@ from ragqa.wire import Channel, WorkerDied, WorkerTimeout, document_of
 MAX_SECONDS = 60.0
 MAX_MEMORY_MB = 1024
 MAX_FILE_MB = 256
+PATIENCE = 5
 
 _OUT_OF_MEMORY = 77  # exit code of a worker whose memory ran out, perhaps in the middle of a reply
 _RESAVE = "save the file again in its own program"
@@ -196,13 +197,14 @@ class LoaderProcess:
             WorkerTimeout, WorkerDied: the worker is of no more use.
         """
         channel = self._connect()
-        deadline = time.monotonic() + self._max_seconds
+        assert self._worker is not None
+        left = _Allowance(self._worker.pid, self._max_seconds).left
         channel.send({"folder": str(Path.cwd()), "path": str(path), "doc_id": doc_id})
         self._served += 1
         while True:
-            head = channel.receive(deadline)
+            head = channel.receive(left)
             if "document" in head:
-                yield document_of(head["document"], channel.receive_text(head["bytes"], deadline))
+                yield document_of(head["document"], channel.receive_text(head["bytes"], left))
             elif "refused" in head:
                 found, accepted, next_step = head["refused"]
                 raise DocumentError(found, accepted=accepted, next_step=next_step)
@@ -246,6 +248,33 @@ class LoaderProcess:
         return self._channel
 
 
+class _Allowance:
+    """Seconds that a worker may still take.
+
+    On a busy machine a file must not be lost because others had the processor: beyond the limit, the worker may go
+    on until it has itself computed for that long, or has taken ``PATIENCE`` times the limit.
+    """
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        self._pid = pid
+        self._seconds = seconds
+        self._begun = time.monotonic()
+        self._computed = _processor_seconds(pid)
+
+    def left(self) -> float:
+        taken = time.monotonic() - self._begun
+        if taken < self._seconds:
+            return self._seconds - taken
+        computed = _processor_seconds(self._pid) - self._computed
+        return min(self._seconds - computed, PATIENCE * self._seconds - taken)
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has computed so far, in user and system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _refused(path: Path, found: str, next_step: str) -> DocumentError:
     return DocumentError(f"{readable(path)}: {found}", next_step=next_step)
 
@@ -270,7 +299,7 @@ def serve(max_seconds: float, max_memory_mb: int) -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         # Should the parent be gone, an endless file must not keep this process alive.
-        signal.setitimer(signal.ITIMER_REAL, max_seconds + 5)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE * max_seconds + 5)
         try:
             os.chdir(request["folder"])
             for document in iterate_documents(Path(request["path"]), request["doc_id"]):

@@ -4,17 +4,18 @@ import codecs
 import json
 import os
 import select
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from ragqa.types import Document, Heading, Span
 
 _BLOCK = 1 << 20
 
+Left = Callable[[], float]
+
 
 class WorkerTimeout(Exception):
-    """The deadline passed before the worker had answered."""
+    """The time was over before the worker had answered."""
 
 
 class WorkerDied(Exception):
@@ -22,7 +23,7 @@ class WorkerDied(Exception):
 
 
 class Channel:
-    """The parent's ends of both pipes; each wait has a deadline in ``time.monotonic`` seconds."""
+    """The parent's ends of both pipes; ``left`` says at each wait how many seconds may still pass."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming = incoming
@@ -43,7 +44,7 @@ class Channel:
         except OSError as error:
             raise WorkerDied from error
 
-    def receive(self, deadline: float) -> dict[str, Any]:
+    def receive(self, left: Left) -> dict[str, Any]:
         """The next line as an object.
 
         Raises:
@@ -52,13 +53,13 @@ class Channel:
         searched = 0
         while (end := self._held.find(b"\n", searched)) < 0:
             searched = len(self._held)
-            self._fill(deadline)
+            self._fill(left)
         line = bytes(self._held[:end])
         del self._held[: end + 1]
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def receive_text(self, size: int, deadline: float) -> str:
+    def receive_text(self, size: int, left: Left) -> str:
         """The next ``size`` bytes as text, decoded as they come: a large text is never held twice in full.
 
         Raises:
@@ -68,17 +69,17 @@ class Channel:
         parts: list[str] = []
         while size:
             if not self._held:
-                self._fill(deadline)
+                self._fill(left)
             block = bytes(self._held[:size])
             del self._held[: len(block)]
             size -= len(block)
             parts.append(decoder.decode(block, final=not size))
         return "".join(parts)
 
-    def _fill(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0 or not self._poll.poll(left * 1000):
-            raise WorkerTimeout
+    def _fill(self, left: Left) -> None:
+        while not self._poll.poll(max(0.0, left()) * 1000):
+            if left() <= 0:
+                raise WorkerTimeout
         try:
             block = os.read(self._incoming, _BLOCK)
         except OSError as error:

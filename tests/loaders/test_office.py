@@ -110,13 +110,14 @@ def test_xlsx_rows_carry_the_sheet_a_title_line_and_the_header(read: Read, rows_
     workbook = openpyxl.Workbook()
     sheet = workbook.worksheets[0]
     sheet.title = "Costs"
-    for row in [
+    rows: list[list[str | float | date | None]] = [
         ["Report 2024"],
         [],
         [None, "Method", "Since"],
         [None, "LoRA", date(2021, 6, 17)],
         [None, "full", 0.1],
-    ]:
+    ]
+    for row in rows:
         sheet.append(row)
     workbook.create_sheet("Empty")
     workbook.create_sheet("Numbers").append([1, 2.5, True])

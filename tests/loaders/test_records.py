@@ -31,6 +31,16 @@ def test_every_record_carries_the_names_of_its_columns(
     ]
 
 
+def test_a_long_table_becomes_several_documents_with_the_header_in_every_row(
+    write: Write, rows_of: RowsOf
+) -> None:
+    path = write("t.csv", "Name,Number\n" + "".join(f"n{i},{i}\n" for i in range(45_000)))
+    documents = load_document_file(path, "t")
+    assert [d.id for d in documents] == ["t", "t#20001", "t#40001"]
+    rows = [row for document in documents for row in rows_of(document)]
+    assert rows == [f"Name: n{i}; Number: {i}" for i in range(45_000)]
+
+
 def test_records_of_numbers_have_no_header(read: Read, rows_of: RowsOf) -> None:
     assert rows_of(read("0.csv", "1,2\n3,4\n")) == ["1; 2", "3; 4"]
 
