@@ -1,6 +1,7 @@
 """The served encoder computes what sentence-transformers computes, and refuses what it cannot mean."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,27 @@ def test_truncation_cuts_where_sentence_transformers_cuts(judge: Any) -> None:
     encoder = SentenceTransformerEncoder(truncate=True)
     assert encoder.count_tokens([long])[0] > 256
     assert float(encoder.encode_passages([long])[0] @ judge.encode(long)) >= 0.9999
+
+
+def test_a_folder_with_its_own_pooling_and_prompts_is_respected(
+    small_bert: Path, tmp_path: Path, texts: Sequence[str]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    modules = [Transformer(str(small_bert)), Pooling(32, pooling_mode="cls")]
+    made = SentenceTransformer(
+        modules=modules, prompts={"query": "ask: ", "document": "read: "}, device="cpu"
+    )
+    made.save(str(tmp_path / "saved"))
+    encoder = SentenceTransformerEncoder(
+        model=str(tmp_path / "saved"), precision="f32", max_passage_tokens=64, truncate=True
+    )
+    few = list(texts[:8])
+    for mine, prompt in [(encoder.encode_passages(few), "document"), (encoder.encode_queries(few), "query")]:
+        wanted = made.encode(few, prompt_name=prompt, normalize_embeddings=True)
+        assert (mine * wanted).sum(axis=1).min() >= 0.9999
+    assert encoder.count_tokens(["a"]) == [5]  # [CLS] read : a [SEP]
 
 
 @pytest.mark.parametrize(

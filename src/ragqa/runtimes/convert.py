@@ -12,6 +12,7 @@ import numpy as np
 
 from ragqa.errors import RagqaError
 from ragqa.runtimes.batches import Batch, pad
+from ragqa.runtimes.layout import Layout
 from ragqa.runtimes.telemetry import load_openvino
 
 INPUTS = Batch._fields
@@ -29,7 +30,7 @@ def convert(kind: str, source: Path, precision: str, target: Path) -> None:
 
     model = trace(networks.build(kind, source))
     if precision == "int8":
-        model = quantise(model, kind, networks.tokenizer_path(kind, source))
+        model = quantise(model, kind, networks.layout_of(kind, source))
     # Half-precision storage would halve the file, but "f32" shall mean the published weights.
     load_openvino().save_model(model, target / "model.xml", compress_to_fp16=False)
 
@@ -46,13 +47,13 @@ def trace(network: Any) -> Any:
         return openvino.convert_model(network, example_input=example, input=shapes)
 
 
-def quantise(model: Any, kind: str, tokenizer: Path) -> Any:
+def quantise(model: Any, kind: str, layout: Layout) -> Any:
     """``model`` with 8-bit weights and activations, calibrated on texts of the project's own (NNCF)."""
     load_openvino()
     import nncf
 
     names = [port.any_name for port in model.inputs]
-    samples = [{name: getattr(batch, name) for name in names} for batch in _calibration(kind, tokenizer)]
+    samples = [{name: getattr(batch, name) for name in names} for batch in _calibration(kind, layout)]
     return nncf.quantize(
         model,
         nncf.Dataset(samples),
@@ -62,14 +63,14 @@ def quantise(model: Any, kind: str, tokenizer: Path) -> Any:
     )
 
 
-def _calibration(kind: str, path: Path) -> Iterator[Batch]:
+def _calibration(kind: str, layout: Layout) -> Iterator[Batch]:
     from tokenizers import Tokenizer
 
     from ragqa.runtimes.calibration import QUESTIONS, texts
 
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(layout.tokenizer))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(256)
+    tokenizer.enable_truncation(min(256, layout.max_tokens))
     for place, text in enumerate(texts()):
         # A reader sees question and passage together, an encoder sees one text.
         pair = (QUESTIONS[place % len(QUESTIONS)], text) if kind == "span" else (text,)

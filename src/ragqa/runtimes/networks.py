@@ -16,7 +16,7 @@ from transformers.utils import logging
 from ragqa.backbone import builtin_path, verify
 from ragqa.errors import ModelError
 from ragqa.pretrained import backbone_of
-from ragqa.runtimes.layout import read_layout
+from ragqa.runtimes.layout import Layout, read_layout
 
 
 class EncoderNetwork(nn.Module):
@@ -67,9 +67,9 @@ def build(kind: str, source: Path) -> nn.Module:
     return BUILDERS[kind](source).float().eval()
 
 
-def tokenizer_path(kind: str, source: Path) -> Path:
-    """The tokenizer that belongs to a model; a span reader reads with its backbone's."""
-    return read_layout(source if kind == "encoder" else backbone_of(source)).tokenizer
+def layout_of(kind: str, source: Path) -> Layout:
+    """Tokenizer and longest input of a model; a span reader has those of its backbone."""
+    return read_layout(source if kind == "encoder" else backbone_of(source))
 
 
 def _transformer(folder: Path) -> Any:
