@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ragqa.backbone import builtin_path
 
@@ -17,6 +18,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if "RAGQA_CACHE" not in os.environ and config.cache is not None:
         os.environ["RAGQA_CACHE"] = str(config.cache.mkdir("ragqa"))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # How long an example takes says more about what else the machine does than about the code.
+    settings.register_profile("ragqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("ragqa")
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,8 @@ def _set(values: dict[str, Any], override: str) -> None:
         inner = place.get(key)
         if isinstance(inner, str):  # `reader: extractive` grows options
             inner = {"name": inner}
+        elif inner is not None and not isinstance(inner, Mapping):
+            raise ConfigError(f"--set {override!r}: {key} is {inner!r}", accepted=f"{key}=value")
         place[key] = place = dict(inner or {})
     try:
         place[keys[-1]] = yaml.safe_load(text)

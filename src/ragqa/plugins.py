@@ -11,7 +11,9 @@ import pkgutil
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from ragqa.errors import PluginError
 
@@ -66,7 +68,7 @@ def check_options(kind: str, spec: Mapping[str, Any]) -> None:
     """Compare the options of ``spec`` with the constructor's signature; loads no model.
 
     Raises:
-        PluginError: an option that the constructor does not take, or a required one that is missing.
+        PluginError: an option that the constructor does not take, or a value of another type.
     """
     accepted = options(kind, spec["name"])
     unknown = [key for key in spec if key != "name" and key not in accepted]
@@ -77,6 +79,15 @@ def check_options(kind: str, spec: Mapping[str, Any]) -> None:
             accepted=", ".join(accepted) or "no options",
             next_step=near[0] if near else "",
         )
+    types = get_type_hints(load_class(kind, spec["name"]).__init__)
+    for key in spec.keys() & types.keys():
+        try:
+            TypeAdapter(types[key]).validate_python(spec[key], strict=True)
+        except ValidationError:
+            raise PluginError(
+                f"{kind}: option {key} of {spec['name']} is {spec[key]!r}",
+                accepted=inspect.formatannotation(types[key]),
+            ) from None
 
 
 def build(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:

@@ -29,7 +29,7 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
         return list(_examples(articles, on_bad))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise DataError(
             f"{path} is not SQuAD JSON ({type(fault).__name__}: {fault})",
             accepted='{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}',

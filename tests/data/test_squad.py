@@ -1,0 +1,120 @@
+"""SQuAD-form JSON → examples, on hand-written files and on the published ones."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragqa.data.squad import load
+from ragqa.errors import DataError
+
+CONTEXT = "The cat 🐈 sat on the mat. 检索增强生成在2020年提出。"
+
+
+def question(text: str, *quotes: str, context: str = CONTEXT, **more: Any) -> dict[str, Any]:
+    answers = [{"text": q, "answer_start": context.index(q)} for q in quotes]
+    return {"id": f"id {text}", "question": text, "answers": answers, **more}
+
+
+def article(title: str, *paragraphs: tuple[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    return {"title": title, "paragraphs": [{"context": text, "qas": qas} for text, qas in paragraphs]}
+
+
+def stored(folder: Path, *articles: dict[str, Any]) -> Path:
+    path = folder / "squad.json"
+    path.write_text(json.dumps({"version": "1.1", "data": articles}, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def test_spans_are_the_answers(tmp_path: Path) -> None:
+    path = stored(
+        tmp_path,
+        article("A_cat", (CONTEXT, [question(" Where? ", "the mat", "mat"), question("何时", "2020年")])),
+    )
+    where, when = load(path)
+    assert (where.query.text, where.query.id) == ("Where?", "id  Where? ")
+    for example, answers in ((where, ("the mat", "mat")), (when, ("2020年",))):
+        assert example.answers == answers
+        (passage,) = example.positives
+        assert (passage.doc_id, passage.title, passage.text) == ("A_cat", "A cat", CONTEXT)
+        assert tuple(passage.text[s.start : s.end] for s in example.spans) == answers
+
+
+def test_passages_of_an_article_have_places_of_their_own(tmp_path: Path) -> None:
+    qas = [question("Where?", "the mat")]
+    path = stored(tmp_path, article("A", (CONTEXT, qas), (CONTEXT, qas)), article("B", (CONTEXT, qas)))
+    ids = [e.positives[0].id for e in load(path)]
+    assert len(set(ids)) == 3
+    first, second, _ = (e.positives[0] for e in load(path))
+    assert first.end <= second.start
+
+
+def test_an_impossible_question_keeps_its_paragraph_as_a_negative(tmp_path: Path) -> None:
+    (example,) = load(
+        stored(tmp_path, article("A", (CONTEXT, [question("Why?", "cat", is_impossible=True)])))
+    )
+    assert (example.answers, example.positives, example.spans) == ((), (), ())
+    assert [p.text for p in example.hard_negatives] == [CONTEXT]
+
+
+def test_a_misplaced_answer_is_named(tmp_path: Path) -> None:
+    qa = question("Where?", "the mat")
+    qa["answers"][0]["answer_start"] += 1
+    with pytest.raises(DataError, match=r"id Where\?.*'the mat'.*character"):
+        load(stored(tmp_path, article("A", (CONTEXT, [qa]))))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"data": 5}',
+        '{"data": [5]}',
+        '{"data": [{"title": "A"}]}',
+        '{"data": [{"paragraphs": [{"context": "x"}]}]}',
+        '{"data": [{"paragraphs": [{"context": 7, "qas": []}]}]}',
+        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1}]}]}]}',
+        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1, "question": "?", "answers": [7]}]}]}]}',
+        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1, "question": "?", "answers": '
+        '[{"text": "x", "answer_start": "one"}]}]}]}]}',
+        b"\xff\xfe\x00",
+    ],
+)
+def test_another_form_is_refused_with_the_form_that_is_read(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "other.json"
+    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    with pytest.raises(DataError, match=r"other\.json is not SQuAD JSON") as caught:
+        load(path)
+    assert "paragraphs" in caught.value.accepted
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.json"):
+        load(tmp_path / "nowhere.json")
+
+
+def test_a_bad_question_can_be_left_out(tmp_path: Path) -> None:
+    bad = question("Bad?", "the mat")
+    bad["answers"][0]["answer_start"] += 1
+    faults: list[DataError] = []
+    path = stored(
+        tmp_path, article("A", (CONTEXT, [question("Where?", "the mat"), bad, question("Who?", "The cat")]))
+    )
+    assert [e.query.text for e in load(path, on_bad=faults.append)] == ["Where?", "Who?"]
+    assert ["id Bad?" in str(fault) for fault in faults] == [True]
+
+
+@pytest.mark.parametrize(("name", "questions"), [("squad/dev-v1.1.json", 10570), ("cmrc2018/dev.json", 3219)])
+def test_published_files_are_read_whole(data: Path, name: str, questions: int) -> None:
+    bad: list[DataError] = []
+    examples = load(data / name, on_bad=bad.append)
+    assert len(examples) + len(bad) == questions
+    assert len(bad) < questions / 200
+    for example in examples:
+        assert example.spans
+        for answer, span in zip(example.answers, example.spans, strict=True):
+            assert example.positives[0].text[span.start : span.end] == answer

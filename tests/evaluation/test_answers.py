@@ -1,0 +1,97 @@
+"""Exact match and F1: a table worked out by hand, and SQuAD's definition written out once more."""
+
+import re
+import string
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragqa.evaluation.answers import answer_tokens, exact_match, f1, normalize
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "exact", "overlap"),
+    [
+        ("The Eiffel Tower!", "eiffel tower", 1, 1),
+        ("in the  year\n1848", "1848", 0, 0.5),
+        ("an apple a day", "apple day", 1, 1),
+        ("theatre", "atre", 0, 0),
+        ("co-operation", "cooperation", 1, 1),
+        ("$3.50", "350", 1, 1),
+        ("red red blue", "red blue blue", 0, 2 / 3),
+        ("Zürich", "ZÜRICH", 1, 1),
+        ("Zürich", "Zurich", 0, 0),
+        ("“quoted”", "quoted", 0, 0),  # SQuAD drops ASCII punctuation only
+        ("", "", 1, 1),
+        ("the", "", 1, 1),
+        ("", "cat", 0, 0),
+        ("cat", "", 0, 0),
+        ("四月开花", "四月", 0, 2 / 3),
+        ("四月，开花。", "四月开花", 1, 1),
+        ("2020年", "2020 年", 1, 1),
+        ("使用BM25检索", "bm25", 0, 2 / 6),
+    ],
+)
+def test_the_table(prediction: str, gold: str, exact: float, overlap: float) -> None:
+    assert exact_match(prediction, [gold]) == exact
+    assert f1(prediction, [gold]) == pytest.approx(overlap)
+
+
+def test_the_best_gold_answer_counts() -> None:
+    assert exact_match("cat", ["dog", "the cat"]) == 1
+    assert f1("black cat", ["dog", "cat", "black cat sat"]) == pytest.approx(0.8)
+    assert exact_match("cat", []) == f1("cat", []) == 0
+
+
+def test_han_characters_are_tokens() -> None:
+    assert answer_tokens("检索 Top 5。") == ["检", "索", "top", "5"]
+    assert answer_tokens("The top 5.") == ["top", "5"]
+
+
+def official_tokens(text: str) -> list[str]:
+    """Lower, then punctuation, then articles, then white space, as the paper's script does."""
+    lowered = text.lower()
+    unpunctuated = lowered.translate(str.maketrans("", "", string.punctuation))
+    return re.sub(r"\b(?:an|a|the)\b", " ", unpunctuated, flags=re.UNICODE).split()
+
+
+def official_f1(prediction: str, gold: str) -> float:
+    left, right = official_tokens(prediction), official_tokens(gold)
+    if not left or not right:
+        return float(left == right)
+    remaining = Counter(right)
+    same = 0
+    for token in left:
+        if remaining[token] > 0:
+            remaining[token] -= 1
+            same += 1
+    if not same:
+        return 0.0
+    precision, recall = same / len(left), same / len(right)
+    return 2 * precision * recall / (precision + recall)
+
+
+_word = st.sampled_from(
+    ["the", "a", "An", "cat", "Cat.", "day", "1848", "U.S.", "ärger", "-", "don't", "’s", ","]
+)
+_text = st.one_of(
+    st.lists(_word, max_size=7).map(" ".join),
+    st.text(st.characters(codec="utf-8", max_codepoint=0x24F), max_size=30),
+)
+
+
+@given(_text, st.lists(_text, min_size=1, max_size=3))
+def test_the_scores_are_those_of_squad(prediction: str, golds: list[str]) -> None:
+    assert normalize(prediction).split() == official_tokens(prediction)
+    expected = max(float(official_tokens(prediction) == official_tokens(g)) for g in golds)
+    assert exact_match(prediction, golds) == expected
+    assert f1(prediction, golds) == pytest.approx(max(official_f1(prediction, g) for g in golds))
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_f1_is_symmetric_and_exact_answers_score_1(left: str, right: str) -> None:
+    assert f1(left, [right]) == pytest.approx(f1(right, [left]))
+    assert 0 <= f1(left, [right]) <= 1
+    assert f1(left, [left]) == exact_match(left, [left]) == 1
