@@ -1,0 +1,131 @@
+"""``ragqa ask`` with the shipped reader over an index of the hashing encoder."""
+
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DESIGNER = "Who designed the Orchard Bridge?"
+UNKNOWN = "What is the melting point of tungsten carbide?"
+CONFIDENT = ("--set", "reader.threshold=0.0")
+DOUBTFUL = ("--set", "reader.threshold=1.0")
+
+pytestmark = pytest.mark.usefixtures("at_home")
+
+
+def test_an_answer_shows_its_sentence_source_and_confidence(ragqa: Any) -> None:
+    done = ragqa("ask", DESIGNER, *CONFIDENT)
+    assert done.code == 0
+    assert done.err == ""
+    answer = done.out.splitlines()[0]
+    assert "Keller" in answer
+    assert f"[{answer}]" in done.out
+    assert "docs/bridge.md › The Orchard Bridge" in done.out
+    assert "confidence 0." in done.out or "confidence 1." in done.out
+
+
+def test_no_answer_shows_the_nearest_passage(ragqa: Any) -> None:
+    done = ragqa("ask", DESIGNER, *DOUBTFUL)
+    assert done.code == 3
+    assert done.out.startswith("Not in these documents.")
+    assert "docs/bridge.md" in done.out
+    assert "Maria Keller" in done.out
+
+
+def test_json_is_one_object(ragqa: Any) -> None:
+    done = ragqa("ask", DESIGNER, "--json", "--top-k", "1", *CONFIDENT)
+    assert done.code == 0
+    record = json.loads(done.out)
+    assert done.out.count("\n") == 1
+    assert record.keys() >= {"query", "answer", "confidence", "citations", "hits", "timings"}
+    assert record["query"] == DESIGNER
+    assert record["answer"] == record["citations"][0]["quote"]
+    assert record["citations"][0].keys() == {"document", "page", "start", "end", "quote"}
+    assert len(record["hits"]) == 1
+    refused = ragqa("ask", DESIGNER, "--json", *DOUBTFUL)
+    assert refused.code == 3
+    assert json.loads(refused.out)["answer"] is None
+
+
+def test_a_chinese_question_is_answered_with_a_note(ragqa: Any) -> None:
+    done = ragqa("ask", "苹果树什么时候开花？", *CONFIDENT)
+    assert done.code == 0
+    assert done.out.startswith("苹果树在四月开花。\n")
+    assert "note: " in done.out
+
+
+def test_explain_shows_each_stage(ragqa: Any) -> None:
+    done = ragqa("ask", DESIGNER, "--explain", *CONFIDENT)
+    for part in ("query terms:", "hits (rank", "matched:", "null_margin", "time", "encode", "threshold"):
+        assert part in done.out
+    record = json.loads(ragqa("ask", DESIGNER, "--explain", "--json", *CONFIDENT).out)
+    assert record["explain"].keys() == {"terms", "hits", "reader", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("",), "empty"),
+        (("  \n",), "empty"),
+        (("why " * 25_000,), "99,999 characters"),
+        (("Who?", "--top-k", "0"), "--top-k 0"),
+        (("Who?", "--top-k", "-3"), "--top-k -3"),
+        (("-", "--top-k", "0"), "--top-k 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(ragqa: Any, arguments: tuple[str, ...], found: str) -> None:
+    done = ragqa("ask", *arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.count("\n") == 1
+    assert len(done.err) < 400
+    assert found in done.err
+
+
+def test_without_an_index_the_command_to_make_one_is_named(ragqa: Any, tmp_path: Path) -> None:
+    done = ragqa("ask", "Who?", "--index", str(tmp_path / "none"))
+    assert done.code == 1
+    assert "ragqa index" in done.err
+
+
+def test_questions_from_stdin_are_answered_one_a_line(ragqa: Any) -> None:
+    lines = [DESIGNER, "", "why " * 25_000, "苹果树什么时候开花？"]
+    done = ragqa("ask", "-", "--json", *CONFIDENT, stdin="\n".join(lines))
+    assert done.code == 0
+    records = [json.loads(line) for line in done.out.splitlines()]
+    assert [r["query"] for r in records] == [DESIGNER, "苹果树什么时候开花？"]
+    assert done.err.startswith("line 3: ")
+    assert done.err.count("\n") == 1
+
+
+def test_questions_from_stdin_as_text(ragqa: Any) -> None:
+    done = ragqa("ask", "-", *CONFIDENT, stdin=f"{DESIGNER}\n{UNKNOWN}\n")
+    assert [line for line in done.out.splitlines() if line.startswith("? ")] == [
+        f"? {DESIGNER}",
+        f"? {UNKNOWN}",
+    ]
+    assert ragqa("ask", "-", *DOUBTFUL, stdin=DESIGNER).code == 3
+    assert ragqa("ask", "-", stdin="").code == 3
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool
+) -> None:
+    shown = bytearray()
+
+    def keep(descriptor: int) -> bytes:
+        block = os.read(descriptor, 4096)
+        shown.extend(block)
+        return block
+
+    monkeypatch.setenv("NO_COLOR", variable)
+    monkeypatch.setenv("TERM", "xterm")
+    status = pty.spawn([sys.executable, "-m", "ragqa", "search", "bridge"], keep)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert b"bridge.md" in shown
+    assert (b"\x1b[" in shown) == coloured

@@ -1,0 +1,29 @@
+"""``ragqa doctor`` says what this machine has, and what is missing."""
+
+from typing import Any
+
+import pytest
+
+from ragqa.errors import ModelError
+
+
+def test_everything_is_present_here(ragqa: Any) -> None:
+    done = ragqa("doctor")
+    assert done.code == 0
+    assert "MISSING" not in done.out
+    for part in ("processor", "precision", "all-MiniLM-L6-v2", "readers: extractive", ".pdf", "openvino 20"):
+        assert part in done.out
+
+
+def test_what_is_missing_is_named_and_the_rest_still_shown(
+    ragqa: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise ModelError("no weights here", next_step="reinstall them")
+
+    monkeypatch.setattr("ragqa.backbone.verify", missing)
+    done = ragqa("doctor")
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if "MISSING" in line]
+    assert "reinstall them" in line
+    assert "packages" in done.out

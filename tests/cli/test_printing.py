@@ -1,0 +1,40 @@
+"""What a terminal is shown: no control characters of documents, no colours where none are wanted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragqa.cli import printing
+from ragqa.types import Answer, Citation, Hit, Passage
+
+
+@given(st.text(max_size=80))
+def test_no_control_character_reaches_the_terminal(text: str) -> None:
+    shown = printing.plain(text)
+    assert len(shown) == len(text)
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    assert "\x1b" not in printing.wrapped(text)
+    assert "\x1b" not in printing.place(text, text, 3)
+
+
+def test_an_answer_cannot_drive_the_terminal() -> None:
+    evil = "\x1b[2Jgone\x07"
+    hit = Hit(Passage(evil, 0, len(evil), evil, evil), 1.0, {})
+    answer = Answer(
+        evil, 0.5, (Citation(evil, 0, len(evil), evil),), (hit,), sentence=f"so {evil} it", note=evil
+    )
+    for shown in (answer, Answer(None, 0.1, (), (hit,))):
+        assert "\x1b" not in "\n".join(printing.answer_lines(shown, None))
+    assert "\x1b" not in "\n".join(printing.hit_lines([hit], [None]))
+
+
+def test_the_quote_is_marked_in_its_sentence() -> None:
+    assert printing.marked("It opened in 1931.", "1931") == "It opened in [1931]."
+    assert printing.marked("1931", "1931") == "1931"
+
+
+def test_long_text_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = printing.wrapped("word " * 50).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert all(line.startswith("  ") for line in lines)

@@ -1,0 +1,145 @@
+"""The span reader as shipped, and the best sentence for questions in Chinese."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragqa.errors import ConfigError, ModelError
+from ragqa.readers.extractive import LEXICAL_NOTE, ExtractiveReader, lexical_choice, span_features
+from ragqa.spans import Reading, SpanScore
+from ragqa.types import Hit, Passage, Query
+
+TEXT = "The Orchard Bridge was designed by Maria Keller. It opened in 1931 and cost two million crowns."
+OTHER = "Herons stand in shallow water and wait for fish."
+APPLE = "苹果树有哪些特点？苹果树在四月开花。果实在九月成熟。"
+
+
+def hit(text: str, score: float = 0.5, start: int = 0, name: str = "doc", title: str = "") -> Hit:
+    return Hit(Passage(name, start, start + len(text), text, title), score, {"dense": 0.5, "bm25": 2.0})
+
+
+@pytest.fixture(scope="module")
+def reader() -> ExtractiveReader:
+    """The shipped reader; every answer is shown, however unsure."""
+    return ExtractiveReader(threshold=0.0)
+
+
+def test_a_citation_points_into_the_document(reader: ExtractiveReader) -> None:
+    hits = [hit(OTHER, 0.4, name="birds"), hit(TEXT, 0.9, start=1000, title="Bridges")]
+    (answer,) = reader.read([Query("Who designed the Orchard Bridge?")], [hits])
+    (citation,) = answer.citations
+    assert citation.doc_id == "doc"
+    assert answer.text == citation.quote == TEXT[citation.start - 1000 : citation.end - 1000]
+    assert "Keller" in citation.quote
+    assert answer.sentence == "The Orchard Bridge was designed by Maria Keller."
+    assert answer.hits == tuple(hits)
+    assert answer.note == ""
+
+
+def test_questions_are_read_apart(reader: ExtractiveReader) -> None:
+    queries = [
+        Query("Who designed the Orchard Bridge?"),
+        Query("苹果树何时开花？"),
+        Query("When did it open?"),
+    ]
+    hits = [[hit(TEXT)], [hit(APPLE)], [hit(TEXT)]]
+    together = reader.read(queries, hits)
+    for query, mine, answer in zip(queries, hits, together, strict=True):
+        (alone,) = reader.read([query], [mine])
+        assert (alone.text, alone.citations, alone.note) == (answer.text, answer.citations, answer.note)
+        assert alone.confidence == pytest.approx(answer.confidence, abs=1e-3)
+    assert reader.read([], []) == []
+
+
+@pytest.mark.parametrize("query", ["Who designed it?", "谁设计的？"])
+def test_without_hits_there_is_no_answer(reader: ExtractiveReader, query: str) -> None:
+    (answer,) = reader.read([Query(query)], [[]])
+    assert (answer.text, answer.confidence, answer.citations, answer.hits) == (None, 0.0, (), ())
+
+
+def test_below_the_threshold_nothing_is_cited() -> None:
+    (answer,) = ExtractiveReader(threshold=1.0).read([Query("Who?")], [[hit(OTHER)]])
+    assert answer.text is None
+    assert answer.citations == ()
+    assert answer.hits
+    assert answer.details["threshold"] == 1.0
+    assert answer.details["candidate"] in OTHER
+
+
+def test_an_answer_far_behind_the_first_window_is_found(reader: ExtractiveReader) -> None:
+    text = "Nothing happened on that day in the town. " * 60 + TEXT
+    (answer,) = reader.read([Query("Who designed the Orchard Bridge?")], [[hit(text)]])
+    assert answer.text is not None
+    assert "Keller" in answer.text
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60), st.integers(0, 10**6))
+def test_any_text_is_cited_exactly(reader: ExtractiveReader, text: str, start: int) -> None:
+    (answer,) = reader.read([Query("What is it?")], [[hit(text, start=start)]])
+    for citation in answer.citations:
+        assert text[citation.start - start : citation.end - start] == citation.quote == answer.text
+        assert citation.quote in answer.sentence
+
+
+def test_a_chinese_question_gets_the_sentence_that_shares_most(reader: ExtractiveReader) -> None:
+    hits = [hit(OTHER, 0.9), hit(APPLE, 0.5, start=70)]
+    (answer,) = reader.read([Query("苹果树什么时候开花？")], [hits])
+    assert answer.text == "苹果树在四月开花。"  # neither the question at the start nor the other sentence
+    assert answer.note == LEXICAL_NOTE
+    (citation,) = answer.citations
+    assert APPLE[citation.start - 70 : citation.end - 70] == citation.quote
+
+
+def test_the_earlier_hit_wins_a_tie() -> None:
+    choice = lexical_choice(Query("苹果树开花"), [hit(APPLE, 0.5, name="one"), hit(APPLE, 0.5, name="two")])
+    assert choice is not None
+    assert choice.hit == 0
+    assert choice.features["lead"] == pytest.approx(0)
+    assert lexical_choice(Query("苹果"), []) is None
+    assert lexical_choice(Query("苹果"), [hit("  \n ")]) is None
+
+
+def test_the_features_by_hand() -> None:
+    hits = [hit("a cat", 0.9), hit("a dog", 0.4), hit("A CAT", 0.2)]
+    spans = (SpanScore(0, 2, 5, -1.0), SpanScore(2, 2, 5, -1.1), SpanScore(1, 2, 5, -2.0))
+    features = span_features(Query("cat bird"), hits, Reading(spans, null=-3.5), spans[0], weight=10)
+    assert features["log_probability"] == -1.0
+    assert features["null_margin"] == pytest.approx(2.5)
+    assert features["lead"] == pytest.approx(
+        (-1 + 9) - (-2 + 4)
+    )  # the equal answer of another hit is no rival
+    assert (features["cosine"], features["fused"]) == (0.5, 0.9)
+    assert 0 < features["coverage"] < 1
+
+
+def test_the_weight_lets_the_retrieval_decide() -> None:
+    hits = [hit("a cat", 0.1), hit("a dog", 0.9)]
+    reading = Reading((SpanScore(0, 2, 5, -1.0), SpanScore(1, 2, 5, -3.0)), null=-9)
+    assert ExtractiveReader.best(reading, hits, 0.0).passage == 0
+    assert ExtractiveReader.best(reading, hits, 10.0).passage == 1
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        ExtractiveReader(threshold=threshold)
+
+
+def test_a_folder_without_a_reader_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        ExtractiveReader(model=str(tmp_path))
+    assert str(tmp_path) in caught.value.found
+    assert "ragqa finetune reader" in caught.value.accepted
+
+
+@pytest.mark.parametrize("config", ["{}", "[]", '{"architectures": ["BertModel"]}'])
+def test_a_model_that_is_no_reader_is_refused(tmp_path: Path, config: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 16)
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    (tmp_path / "calibration.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        ExtractiveReader(model=str(tmp_path))
+    assert str(tmp_path) in caught.value.found

@@ -1,0 +1,172 @@
+"""``finetune_reader`` from questions to a folder that answers, also after its process was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from ragqa import checkpoints
+from ragqa.errors import ConfigError, TrainingError
+from ragqa.models.span import load_span
+from ragqa.pretrained import read_calibration
+from ragqa.readers.extractive import ExtractiveReader
+from ragqa.training.calibrating import LEXICAL_FEATURES, SPAN_FEATURES
+from ragqa.training.run import ReaderRun, finetune_reader, load_run
+from ragqa.types import Hit, Passage, Query
+
+KILL_AT = 5
+
+KILLED = f"""
+import os, signal, sys
+from pathlib import Path
+import torch
+from ragqa.training import run, trainer
+
+torch.set_num_threads(1)
+update = trainer.Trainer._update
+
+def fatal(self, groups, rate):
+    if self.step == {KILL_AT}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(self, groups, rate)
+
+trainer.Trainer._update = fatal
+run.finetune_reader(run.load_run(Path(sys.argv[1])), resume=False, report=print)
+"""
+
+
+def described(folder: Path, bert: Path, questions: Path, **more: Any) -> Path:
+    """A YAML file in ``folder`` for a run of twelve steps."""
+    values = {
+        "data": str(questions),
+        "output": str(folder / "run"),
+        "backbone": str(bert),
+        "dropout": 0.1,
+        "held_out_documents": 2,
+        "hard_negatives": 2,
+        "schedule": {
+            "epochs": 6,
+            "batch_groups": 12,
+            "learning_rate": 3e-3,
+            "checkpoint_minutes": 1e-9,
+            "validate_steps": 4,
+        },
+        **more,
+    }
+    path = folder / "reader.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, questions: Path, reports: list[dict[str, Any]]
+) -> Path:
+    """The model folder of one uninterrupted run."""
+    torch.set_num_threads(1)
+    run = load_run(described(tmp_path_factory.mktemp("whole"), tiny_bert, questions))
+    return finetune_reader(run, resume=False, report=reports.append)
+
+
+def test_a_run_reports_its_questions_its_steps_and_its_score(
+    trained: Path, reports: list[dict[str, Any]]
+) -> None:
+    assert reports[0] == {"training_questions": 24, "held_out_questions": 12}
+    scores = [r["validation"] for r in reports if "validation" in r]
+    assert len(scores) == 3
+    (best,) = [r["best_validation_f1"] for r in reports if "best_validation_f1" in r]
+    assert max(scores) == pytest.approx(best, abs=1e-4)
+    assert 0 <= best <= 1
+
+
+def test_the_folder_holds_a_reader_that_loads(trained: Path, tiny_bert: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert {"config.json", "model.safetensors", "calibration.json", "run.json"} <= names
+    model = load_span(trained)
+    assert not model.training
+    state = model.state_dict()
+    for name, tensor in checkpoints.load(trained).items():
+        assert torch.equal(state[name], tensor)
+    best = checkpoints.load_tensors(trained.parent / "best.safetensors")
+    for name, tensor in best.items():
+        step = tensor.abs().amax(-1, keepdim=True) / 127
+        assert ((state[name] - tensor).abs() <= step / 2 + 1e-7).all(), name
+    assert ReaderRun(**json.loads((trained / "run.json").read_text())).backbone == str(tiny_bert)
+    calibration = read_calibration(trained)
+    assert set(calibration.span.weights) == set(SPAN_FEATURES)
+    assert set(calibration.lexical.weights) == set(LEXICAL_FEATURES)
+
+
+def test_the_trained_reader_cites_its_passages(trained: Path) -> None:
+    text = "The walrus of group 1 lives in the harbour. It was seen 4 times in 1901."
+    hits = [Hit(Passage("notes", 100, 100 + len(text), text, "Walrus"), 0.9, {"dense": 0.8, "bm25": 3.0})]
+    reader = ExtractiveReader(model=str(trained), threshold=0.0)
+    (answer,) = reader.read([Query("Where does the walrus of group 1 live?")], [hits])
+    (citation,) = answer.citations
+    assert answer.text == citation.quote == text[citation.start - 100 : citation.end - 100]
+    assert answer.text in answer.sentence
+    assert 0 <= answer.confidence <= 1
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = described(tmp_path, tiny_bert, questions)
+    child = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=os.environ, capture_output=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    monkeypatch.setattr("ragqa.training.run.calibrate_reader", lambda *_: None)
+    torch.set_num_threads(1)
+    steps: list[int] = []
+    folder = finetune_reader(
+        load_run(path), resume=True, report=lambda values: steps.append(values.get("step", KILL_AT + 1))
+    )
+    assert min(steps) > KILL_AT
+    for name in ("run/last.safetensors", "run/best.safetensors", "run/model/model.safetensors"):
+        assert (tmp_path / name).read_bytes() == (trained.parents[1] / name).read_bytes(), name
+    assert folder == tmp_path / "run" / "model"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"schedule": {"epochs": 0}}, "schedule.epochs"),
+        ({"storage": "int4"}, "storage"),
+        ({"freeze": 3}, "freeze"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(
+    tmp_path: Path, tiny_bert: Path, questions: Path, values: dict[str, Any], found: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_run(described(tmp_path, tiny_bert, questions, **values))
+    assert found in caught.value.found
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[", "- 1", b"\xff\xff"])
+def test_a_file_that_describes_no_run_is_named(tmp_path: Path, text: str | bytes) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        load_run(path)
+
+
+def test_too_few_documents_are_refused_before_any_training(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, held_out_documents=6))
+    with pytest.raises(TrainingError, match="6 documents, of which 6"):
+        finetune_reader(run, resume=False, report=lambda _: None)

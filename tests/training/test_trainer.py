@@ -1,0 +1,196 @@
+"""The loop: batches, the learning rate, equal seeds, and runs that are cut short and go on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragqa.data import squad
+from ragqa.models.span import SpanModel, freeze
+from ragqa.training.objectives.span import SpanBatch, SpanObjective
+from ragqa.training.trainer import Schedule, Trainer, bucketed_batches
+from ragqa.windows import load_tokenizer
+
+STEPS = 9
+SCHEDULE = Schedule(
+    epochs=3, batch_groups=12, learning_rate=3e-3, checkpoint_minutes=1e-9, validate_steps=2, warmup_share=0.2
+)
+
+
+@dataclass(frozen=True)
+class Sized:
+    length: int
+
+
+@given(st.lists(st.integers(1, 400), max_size=300), st.integers(1, 40), st.integers(0, 99))
+def test_batches_hold_every_group_once(lengths: list[int], size: int, seed: int) -> None:
+    groups = [Sized(n) for n in lengths]
+    batches = list(bucketed_batches(groups, size, np.random.default_rng(seed)))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(groups)))
+    assert all(len(batch) <= size for batch in batches)
+    assert len(batches) == -(-len(groups) // size)
+
+
+def test_batches_hold_groups_of_like_lengths_in_random_order() -> None:
+    groups = [Sized(int(n)) for n in np.random.default_rng(0).integers(10, 300, 640)]
+    batches = list(bucketed_batches(groups, 10, np.random.default_rng(1)))
+    spreads = [max(groups[i].length for i in b) - min(groups[i].length for i in b) for b in batches]
+    assert max(spreads) < 20
+    means = [np.mean([groups[i].length for i in b]) for b in batches]
+    assert means != sorted(means)
+    assert batches != list(bucketed_batches(groups, 10, np.random.default_rng(2)))
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    schedule = Schedule(warmup_share=0.2)
+    rates = [schedule.rate_at(step, 20) for step in range(20)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1])
+    assert rates[4:] == pytest.approx([(20 - step) / 16 for step in range(4, 20)])
+    assert schedule.rate_at(20, 20) == 0
+    assert Schedule(warmup_share=0).rate_at(0, 10) == 1
+
+
+class Cut(Exception):
+    """What ends a run early."""
+
+
+class CutObjective(SpanObjective):
+    """Records each loss, and cuts the run at the loss of step ``at``."""
+
+    def __init__(self, folder: Path, at: int | None = None) -> None:
+        super().__init__(load_tokenizer(folder), hard_negative_share=0.3, unanswerable_share=0.2)
+        self.at, self.losses = at, []  # type: ignore[var-annotated]
+
+    def loss(self, model: SpanModel, batch: SpanBatch) -> torch.Tensor:
+        if self.at is not None and len(self.losses) == self.at:
+            raise Cut
+        loss = super().loss(model, batch)
+        self.losses.append(float(loss.detach()))
+        return loss
+
+
+Start = Callable[..., tuple[Trainer, CutObjective]]
+
+
+@pytest.fixture
+def start(tiny_bert: Path, questions: Path) -> Start:
+    """A fresh trainer of the tiny model, writing to the given folder."""
+
+    def make(
+        folder: Path, at: int | None = None, dtype: torch.dtype = torch.float32, seed: int = 13
+    ) -> tuple[Trainer, CutObjective]:
+        torch.manual_seed(seed)
+        model = SpanModel.from_backbone(tiny_bert, dropout=0.1)
+        freeze(model, ("encoder.embeddings.word_embeddings.",))
+        objective = CutObjective(tiny_bert, at)
+        reports: list[dict[str, Any]] = []
+        trainer = Trainer(
+            model,
+            objective,
+            squad.load(questions),
+            Schedule(**{**{f: getattr(SCHEDULE, f) for f in SCHEDULE.__slots__}, "seed": seed}),
+            folder,
+            dtype=dtype,
+            validate=lambda m: float(m.head.weight.float().mean()),
+            report=reports.append,
+        )
+        return trainer, objective
+
+    return make
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.weights.state().items()}
+
+
+def assert_equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_seed_decides_every_loss(start: Start, tmp_path: Path, dtype: torch.dtype) -> None:
+    (one, first), (two, second) = start(tmp_path / "1", dtype=dtype), start(tmp_path / "2", dtype=dtype)
+    assert one.train(resume=False) == two.train(resume=False)
+    assert first.losses == second.losses
+    assert len(first.losses) == STEPS
+    assert_equal(weights(one), weights(two))
+    other, third = start(tmp_path / "3", dtype=dtype, seed=14)
+    other.train(resume=False)
+    assert third.losses != first.losses
+    assert np.mean(first.losses[-3:]) < np.mean(first.losses[:3])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("at", [0, 1, 5, STEPS - 1])
+def test_a_run_cut_short_ends_in_the_same_weights(
+    start: Start, tmp_path: Path, at: int, dtype: torch.dtype
+) -> None:
+    whole, expected = start(tmp_path / "whole", dtype=dtype)
+    best = whole.train(resume=False)
+    cut, before = start(tmp_path / "cut", at=at, dtype=dtype)
+    with pytest.raises(Cut):
+        cut.train(resume=False)
+    resumed, after = start(tmp_path / "cut", dtype=dtype)
+    assert resumed.train(resume=True) == best
+    assert before.losses + after.losses == expected.losses
+    assert_equal(weights(whole), weights(resumed))
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3, 4, 6])
+def test_a_run_cut_while_it_saves_ends_in_the_same_weights(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fatal: int
+) -> None:
+    whole, _ = start(tmp_path / "whole")
+    whole.train(resume=False)
+    calls = 0
+
+    def replace(source: Path, target: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fatal:
+            raise Cut
+        Path(source).rename(target)
+
+    cut, _ = start(tmp_path / "cut")
+    with monkeypatch.context() as patched:
+        patched.setattr("ragqa.training.trainer.os.replace", replace)
+        with pytest.raises(Cut):
+            cut.train(resume=False)
+    resumed, _ = start(tmp_path / "cut")
+    resumed.train(resume=True)
+    assert_equal(weights(whole), weights(resumed))
+
+
+def test_a_finished_run_stays_as_it_is(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path)
+    best = trainer.train(resume=False)
+    again, objective = start(tmp_path)
+    assert again.train(resume=True) == best
+    assert objective.losses == []
+    assert_equal(weights(trainer), weights(again))
+
+
+def test_frozen_parameters_stay_and_all_others_move(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path)
+    before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+    trainer.train(resume=False)
+    for name, parameter in trainer.model.named_parameters():
+        frozen = name.startswith("encoder.embeddings.word_embeddings.")
+        assert torch.equal(before[name], parameter) == frozen, name
+
+
+def test_max_steps_ends_earlier(start: Start, tmp_path: Path) -> None:
+    trainer, objective = start(tmp_path)
+    trainer.schedule = Schedule(batch_groups=12, epochs=3, max_steps=4)
+    trainer.train(resume=False)
+    assert len(objective.losses) == 4
