@@ -1,6 +1,6 @@
 """The shipped reader on SQuAD v1.1 dev: with the gold paragraph, and over all paragraphs of train and dev.
 
-    python benchmarks/bench_reader.py [--limit N] [--model FOLDER]
+    python benchmarks/bench_reader.py [--limit N] [--model FOLDER] [--vectors FILE]
 
 Open: every paragraph of train and dev (title in front), the default hybrid retrieval, top_k 5. Writes
 benchmarks/results/reader.json. The threshold is not applied: every question has an answer.
@@ -66,6 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=0, help="a seeded sample of so many questions")
     parser.add_argument("--model", default="builtin")
+    parser.add_argument(
+        "--vectors", type=Path, help="a .npy file that keeps the paragraphs' vectors between runs"
+    )
     arguments = parser.parse_args()
     dev = squad.load(DATA / "dev-v1.1.json")
     asked = random.Random(1).sample(dev, arguments.limit) if arguments.limit else dev
@@ -74,7 +77,11 @@ def main() -> None:
     print(json.dumps({"gold paragraph": gold}), flush=True)
     config = Config()
     passages = distinct_passages([*squad.load(DATA / "train-v1.1.json"), *dev])
-    retriever = MemoryRetriever(passages, config)
+    kept = arguments.vectors
+    vectors = np.load(kept) if kept and kept.exists() else None
+    retriever = MemoryRetriever(passages, config, vectors)
+    if kept and not kept.exists():
+        np.save(kept, retriever.vectors)
     hits = retriever.retrieve([e.query.text for e in asked], config.top_k)
     opened: dict[str, Any] = score(reader, asked, hits)
     ranks = [[h.passage.id == e.positives[0].id for h in mine] for e, mine in zip(asked, hits, strict=True)]

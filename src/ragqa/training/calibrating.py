@@ -18,7 +18,7 @@ from ragqa.config import Config
 from ragqa.evaluation.answers import f1
 from ragqa.hybrid import HybridSearch, Timings
 from ragqa.plugins import build
-from ragqa.protocols import Encoder
+from ragqa.protocols import Encoder, Vectors
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
 from ragqa.types import Example, Hit, Passage
@@ -42,14 +42,15 @@ class Retrieved:
 
 
 class MemoryRetriever:
-    """The default retrieval over passages in memory."""
+    """The default retrieval over passages in memory; ``vectors`` (N, D) may be given where they are known."""
 
-    def __init__(self, passages: Sequence[Passage], config: Config) -> None:
+    def __init__(self, passages: Sequence[Passage], config: Config, vectors: Vectors | None = None) -> None:
         self.passages = passages
         encoder: Encoder = build("encoders", {**config.encoder.options(), "truncate": True})
         store = build("stores", config.store.options())
         texts = [p.titled_text for p in passages]
-        store.add(encoder.encode_passages(texts))
+        self.vectors = encoder.encode_passages(texts) if vectors is None else vectors
+        store.add(self.vectors)
         lexical = build("indexes", config.lexical.options())
         lexical.add([terms(text) for text in texts])
         self._hybrid = HybridSearch(encoder, store, lexical, config.fusion, Timings())
