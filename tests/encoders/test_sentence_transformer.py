@@ -20,7 +20,8 @@ PRECISIONS = [
     "int8",
 ]
 LEAST_COSINE = {"f32": 0.9999, "bf16": 0.9999, "int8": 0.995}
-BATCH_EFFECT = {"f32": 1e-5, "bf16": 5e-3, "int8": 2e-2}
+LEAST_COSINE_OF_FRAGMENTS = {"f32": 0.9999, "bf16": 0.9999, "int8": 0.98}
+BATCH_EFFECT = {"f32": 1e-6, "bf16": 2e-3, "int8": 1e-2}
 """How far a component may move with the texts that share the batch: padding changes the order of sums, and in
 bf16 and int8 a sum that crosses a rounding boundary."""
 
@@ -42,7 +43,9 @@ def test_vectors_equal_those_of_sentence_transformers(
     assert found.dtype == np.float32
     assert found.shape == (len(texts), encoder.dimension)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert (found * judged).sum(axis=1).min() >= LEAST_COSINE[precision]
+    cosines = (found * judged).sum(axis=1)
+    assert cosines[:40].min() >= LEAST_COSINE[precision]
+    assert cosines[40:].min() >= LEAST_COSINE_OF_FRAGMENTS[precision]
 
 
 def test_a_vector_hardly_depends_on_its_batch(

@@ -56,6 +56,21 @@ SENTENCES = (
     "Fibre-optic cables carry several wavelengths at once, each with its own signal.",
 )
 
+FRAGMENTS = tuple(
+    """
+    Yes. ¦ No. ¦ Why? ¦ n/a ¦ 42 ¦ 3.14 ¦ Paris ¦ +49 30 1234 ¦ | a | b | ¦ |---|---| ¦ - first item ¦ 10 %
+    * second item ¦ 1. Open the lid. ¦ # Introduction ¦ Table 2. Results (n = 40) ¦ e = mc^2 ¦ $5.00 / month
+    x_{i+1} = x_i - 0.1 * g ¦ def area(r): return 3.14 * r ** 2 ¦ SELECT name FROM users WHERE id = 7;
+    https://example.org/docs?page=2 ¦ /usr/local/bin/run --verbose ¦ Où est la bibliothèque ? ¦ Q4 2023
+    Straße und Brücke ¦ Привет, мир ¦ 你好，世界 ¦ こんにちは ¦ 안녕하세요 ¦ مرحبا ¦ → ✓ … “quoted” — dash ¦ 🙂 🎉
+    !!! ¦ (a) (b) (c) ¦ [1] [2] ¦ GPU, CPU & RAM ¦ TODAY ONLY ¦ it's ¦ C3H8O3 ¦ Gen. 1:1 ¦ Mr. Smith ¦ and
+    the of in ¦ asdf qwer zxcv ¦ AB-1234-XY ¦ 2021-03-04T05:06:07Z ¦ {"key": [1, 2, 3]}
+    """.strip()
+    .replace("\n    ", " ¦ ")
+    .split(" ¦ ")
+)
+"""Headings, cells, code, formulas, other scripts: the texts whose activations leave the usual range."""
+
 QUESTIONS = (
     "When did the war end?",
     "How long does a refund take?",
@@ -71,6 +86,6 @@ QUESTIONS = (
 
 
 def texts(count: int = 100, seed: int = 7) -> list[str]:
-    """``count`` texts of 1 to 12 sentences each, the same ones for the same arguments."""
+    """``count`` texts of 1 to 12 sentences and all fragments, the same ones for the same arguments."""
     chance = random.Random(seed)
-    return [" ".join(chance.sample(SENTENCES, chance.randint(1, 12))) for _ in range(count)]
+    return [*(" ".join(chance.sample(SENTENCES, chance.randint(1, 12))) for _ in range(count)), *FRAGMENTS]

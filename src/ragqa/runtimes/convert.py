@@ -48,7 +48,12 @@ def trace(network: Any) -> Any:
 
 
 def quantise(model: Any, kind: str, layout: Layout) -> Any:
-    """``model`` with 8-bit weights and activations, calibrated on texts of the project's own (NNCF)."""
+    """``model`` with 8-bit weights and activations, calibrated on texts of the project's own (NNCF).
+
+    Two choices bring the least cosine over 120 Cranfield abstracts from 0.994 to 0.998, and over fragments from
+    0.97 to 0.995, for a tenth of the speed: stronger smoothing (Xiao et al. 2022, arXiv:2211.10438), and float
+    arithmetic where the first layers read their GELU.
+    """
     load_openvino()
     import nncf
 
@@ -60,7 +65,25 @@ def quantise(model: Any, kind: str, layout: Layout) -> Any:
         subset_size=len(samples),
         model_type=nncf.ModelType.TRANSFORMER,
         preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=sensitive(model)),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=0.8)
+        ),
     )
+
+
+def sensitive(model: Any) -> list[str]:
+    """The matrix products that read a GELU, in the first two thirds of the layers.
+
+    There its largest outputs, always at the first or last token, are some 150 times the median and ten times
+    the 99.9th percentile (all-MiniLM: 24, 20, 17, 14 in the first four layers, 7 and 5 in the last two); eight
+    bits cannot hold both.
+    """
+    products = [op for op in model.get_ordered_ops() if op.get_type_name() == "MatMul"]
+    after_gelu = [
+        op.get_friendly_name() for op in products if op.input_value(0).get_node().get_type_name() == "Gelu"
+    ]
+    return after_gelu[: len(after_gelu) * 2 // 3]
 
 
 def _calibration(kind: str, layout: Layout) -> Iterator[Batch]:
