@@ -28,6 +28,7 @@ from ragqa.protocols import Rows, Scores, Vectors
 from ragqa.stores.faiss import FaissStore
 
 RESULT = Path(__file__).parent / "results" / "retrieval.json"
+DEEPEST = 100  # no measure looks further down
 WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 BEIR_MEASURES = {"ndcg@10": ndcg(10), "recall@100": recall(100), "rr@10": reciprocal_rank(10)}
 SQUAD_MEASURES = {f"recall@{k}": recall(k) for k in (1, 5, 10, 20, 100)}
@@ -102,7 +103,7 @@ def leg_of(scores: Scores, rows: Rows) -> fusion.Leg:
 
 def run_of(test: TestSet, rankings: Sequence[fusion.Ranking]) -> Run:
     return {
-        query: {str(row): score for row, score in ranking}
+        query: {str(row): score for row, score in ranking[:DEEPEST]}
         for query, ranking in zip(test.queries, rankings, strict=True)
     }
 

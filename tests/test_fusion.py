@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from ragqa.fusion import Leg, Ranking, convex, reciprocal_rank, scaled
 
-scores = st.integers(-1000, 1000).map(lambda n: n / 8)
-legs = st.dictionaries(st.integers(0, 30), scores, max_size=8)
+cosines = st.integers(-64, 64).map(lambda n: n / 64)
+positive = st.integers(1, 400).map(lambda n: n / 8)
+dense_legs = st.dictionaries(st.integers(0, 30), cosines, max_size=8)
+lexical_legs = st.dictionaries(st.integers(0, 30), positive, max_size=8)
 weights = st.integers(0, 16).map(lambda n: n / 16)
 
 
@@ -20,14 +22,14 @@ def rows(ranking: Ranking) -> list[int]:
 
 
 def test_a_worked_example() -> None:
-    dense, lexical = {1: 0.9, 2: 0.7, 3: 0.5}, {3: 12.0, 1: 8.0, 4: 4.0}
-    # scaled: dense 1, 0.5, 0; lexical 1, 0.5, 0
+    dense, lexical = {1: 0.8, 2: 0.6, 3: 0.4}, {3: 12.0, 1: 6.0, 4: 3.0}
+    # scaled: dense 1, 0.75, 0.5 and for row 4 the last, 0.5; lexical 0.5, 0, 1, 0.25
     fused = convex(dense, lexical, 0.75)
-    assert rows(fused) == [1, 2, 3, 4]
-    assert [score for _, score in fused] == pytest.approx([0.875, 0.375, 0.25, 0.0])
+    assert rows(fused) == [1, 3, 2, 4]
+    assert [score for _, score in fused] == pytest.approx([0.875, 0.625, 0.5625, 0.4375])
 
 
-@given(legs, legs, weights)
+@given(dense_legs, lexical_legs, weights)
 def test_fused_scores_lie_in_the_unit_interval_over_the_union_of_both_legs(
     dense: Leg, lexical: Leg, weight: float
 ) -> None:
@@ -37,26 +39,28 @@ def test_fused_scores_lie_in_the_unit_interval_over_the_union_of_both_legs(
         assert ranking == sorted(ranking, key=lambda pair: (-pair[1], pair[0]))
 
 
-@given(legs, legs)
+@given(dense_legs, lexical_legs)
 def test_weights_0_and_1_keep_the_order_of_one_leg(dense: Leg, lexical: Leg) -> None:
     assume(dense and lexical)
-    assert [row for row in rows(convex(dense, lexical, 1)) if scaled(dense).get(row)] == [
-        row for row in order(dense) if scaled(dense)[row]
-    ]
-    assert [row for row in rows(convex(dense, lexical, 0)) if scaled(lexical).get(row)] == [
-        row for row in order(lexical) if scaled(lexical)[row]
-    ]
+    by_vectors, by_terms = dict(convex(dense, lexical, 1)), dict(convex(dense, lexical, 0))
+    found = [row for row in order(dense) if dense[row] > 0]
+    assert sorted(found, key=lambda row: (-by_vectors[row], row)) == found
+    assert sorted(lexical, key=lambda row: (-by_terms[row], row)) == order(lexical)
+    assert [row for row in rows(convex(dense, lexical, 0)) if row in lexical] == order(lexical)
 
 
-@given(legs, weights)
-def test_an_empty_leg_leaves_the_other_alone_with_its_full_scale(leg: Leg, weight: float) -> None:
-    for ranking in (convex(leg, {}, weight), convex({}, leg, weight)):
-        assert rows(ranking) == order(leg)
-        assert not leg or ranking[0][1] == 1.0
-    assert rows(reciprocal_rank([leg, {}])) == rows(reciprocal_rank([leg])) == order(leg)
+@given(dense_legs, lexical_legs, weights)
+def test_an_empty_leg_leaves_the_other_alone_with_its_full_scale(
+    dense: Leg, lexical: Leg, weight: float
+) -> None:
+    assert rows(convex(dense, {}, weight)) == order(dense)
+    assert rows(convex({}, lexical, weight)) == order(lexical)
+    assert not lexical or convex({}, lexical, weight)[0][1] == 1.0
+    for leg in (dense, lexical):
+        assert rows(reciprocal_rank([leg, {}])) == rows(reciprocal_rank([leg])) == order(leg)
 
 
-@given(legs, legs, weights, st.randoms(use_true_random=False))
+@given(dense_legs, lexical_legs, weights, st.randoms(use_true_random=False))
 def test_the_order_in_which_hits_come_does_not_matter(
     dense: Leg, lexical: Leg, weight: float, shuffler: object
 ) -> None:
@@ -69,9 +73,9 @@ def test_the_order_in_which_hits_come_does_not_matter(
     assert reciprocal_rank([shuffled(dense), shuffled(lexical)]) == reciprocal_rank([dense, lexical])
 
 
-@given(legs, legs, weights, scores, scores, st.integers(1, 99), st.integers(1, 99))
+@given(dense_legs, lexical_legs, weights, positive, positive, positive, positive)
 def test_a_row_ahead_in_both_legs_is_ahead_in_the_fusion(
-    dense: Leg, lexical: Leg, weight: float, near: float, match: float, nearer: int, better: int
+    dense: Leg, lexical: Leg, weight: float, near: float, match: float, nearer: float, better: float
 ) -> None:
     dense = {**dense, 100: near, 101: near + nearer}
     lexical = {**lexical, 100: match, 101: match + better}
@@ -79,23 +83,23 @@ def test_a_row_ahead_in_both_legs_is_ahead_in_the_fusion(
         assert dict(ranking)[101] > dict(ranking)[100]
 
 
-@given(legs, legs, weights, st.integers(1, 8), st.integers(-50, 50))
-def test_the_unit_and_the_zero_of_a_leg_do_not_matter(
-    dense: Leg, lexical: Leg, weight: float, unit: int, zero: int
-) -> None:
-    moved = {row: unit * score + zero for row, score in lexical.items()}
+@given(dense_legs, lexical_legs, weights, st.integers(1, 64))
+def test_the_unit_of_a_leg_does_not_matter(dense: Leg, lexical: Leg, weight: float, unit: int) -> None:
+    moved = {row: unit * score for row, score in lexical.items()}
     expected = dict(convex(dense, lexical, weight))
     for row, score in convex(dense, moved, weight):
         assert score == pytest.approx(expected[row], abs=1e-9)
 
 
-def test_hits_that_are_equally_good_all_count_in_full() -> None:
-    assert scaled({4: 2.5, 9: 2.5}) == {4: 1.0, 9: 1.0}
-    assert convex({1: 0.9, 2: 0.1}, {2: 3.0}, 0.4) == [(2, 0.6), (1, 0.4)]
+def test_the_best_hit_has_1_and_no_relation_0() -> None:
+    assert scaled({4: 2.5, 9: 2.5, 1: 1.25}) == {4: 1.0, 9: 1.0, 1: 0.5}
+    assert scaled({1: -0.2, 2: 0.0}) == {1: 0.0, 2: 0.0}
+    assert scaled({}) == {}
 
 
 def test_equal_fused_scores_are_ordered_by_row() -> None:
-    assert rows(convex({5: 1.0, 2: 1.0}, {7: 1.0, 3: 1.0}, 0.5)) == [2, 3, 5, 7]
+    assert rows(convex({5: 1.0, 2: 1.0}, {7: 3.0, 3: 3.0}, 0.5)) == [3, 7, 2, 5]
+    assert rows(convex({5: 0.4, 2: 0.4}, {2: 3.0, 5: 3.0}, 0.5)) == [2, 5]
     assert rows(reciprocal_rank([{5: 1.0}, {2: 1.0}])) == [2, 5]
 
 
