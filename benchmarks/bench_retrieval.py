@@ -154,7 +154,7 @@ def main() -> None:
             results[test.name] = measured(test, *legs_of(test, encoder, arguments.vectors))
             print(f"{test.name}: {json.dumps(results[test.name])}", file=sys.stderr)
     report = {
-        "command": "python benchmarks/bench_retrieval.py",
+        "command": " ".join(["python", *sys.argv]),
         "cpu": cpu_model(),
         "encoder": encoder.fingerprint,
         "fusion": FusionConfig().model_dump(),
