@@ -1,5 +1,6 @@
 """Reconciling a folder with an index, on real files with the hashing encoder (no model is loaded)."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,10 +31,10 @@ Hits = list[list[tuple[str, float, dict[str, float]]]]
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
     """Make ``folder`` hold exactly ``files``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     return folder
 
@@ -146,18 +147,19 @@ def test_a_removed_file_disappears(docs: Path) -> None:
 
 
 def test_equal_texts_are_embedded_once_and_both_found(tmp_path: Path, embedded: list[str]) -> None:
-    docs = write(tmp_path / "docs", {"one.txt": CAT, "two.txt": CAT, "three.txt": APPLE})
+    docs = write(tmp_path / "docs", {"one/cat.txt": CAT, "two/cat.txt": CAT, "apple.txt": APPLE})
     report = index(docs)
     assert report.counts.passages > report.embedded == len(embedded) == len(set(embedded))
     first = hits(tmp_path / "index", ["cat mouse"])[0]
-    assert {"docs/one.txt", "docs/two.txt"} == {id_.rpartition(":")[0] for id_, *_ in first[:2]}
+    assert {"docs/one/cat.txt", "docs/two/cat.txt"} == {id_.rpartition(":")[0] for id_, *_ in first[:2]}
     assert first[0][2] == first[1][2]
 
 
-def test_a_renamed_file_embeds_nothing(docs: Path, embedded: list[str]) -> None:
+def test_a_moved_file_embeds_nothing(docs: Path, embedded: list[str]) -> None:
     index(docs)
     embedded.clear()
-    (docs / "cat.txt").rename(docs / "kitten.txt")
+    (docs / "animals").mkdir()
+    (docs / "cat.txt").rename(docs / "animals" / "cat.txt")
     report = index(docs)
     assert (report.added, report.removed, report.embedded) == (1, 1, 0)
     assert embedded == []
@@ -222,42 +224,41 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "index" / "CURRENT").exists()
 
 
-@pytest.mark.parametrize(
-    ("values", "section"),
-    [
-        ({"encoder": {"name": "hashing", "dimensions": 64}}, "encoder"),
-        ({"encoder": "hashing", "splitter": "whole"}, "splitter"),
-        ({"encoder": "hashing", "splitter": {"max_passage_tokens": 99}}, "splitter"),
-        ({"encoder": "hashing", "store": "numpy"}, "store"),
-        ({"encoder": "hashing", "lexical": {"k1": 0.9}}, "lexical"),
-    ],
-)
+OTHERS: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"encoder": {"name": "hashing", "dimensions": 64}},
+        f'encoder "{HashingEncoder().fingerprint}"',
+        HashingEncoder(dimensions=64).fingerprint,
+    ),
+    ({"encoder": "hashing", "splitter": "whole"}, 'splitter.name "headings"', 'asks for "whole"'),
+    (
+        {"encoder": "hashing", "splitter": {"max_passage_tokens": 99}},
+        "max_passage_tokens unset",
+        "asks for 99",
+    ),
+    ({"encoder": "hashing", "store": "numpy"}, 'store.name "faiss"', 'asks for "numpy"'),
+    ({"encoder": "hashing", "lexical": {"k1": 0.9}}, "lexical.k1 unset", "asks for 0.9"),
+]
+
+
+@pytest.mark.parametrize(("values", "made", "asked"), OTHERS, ids=[made for _, made, _ in OTHERS])
 def test_another_configuration_names_both_values_and_the_command(
-    docs: Path, values: dict[str, Any], section: str
+    tmp_path: Path, values: dict[str, Any], made: str, asked: str
 ) -> None:
+    docs = write(tmp_path / "my docs", {"cat.txt": CAT})
     index(docs)
     before = hits(docs.parent / "index")
     other = Config.from_values(values)
     with pytest.raises(IndexMismatch) as caught:
         index(docs, config=other)
-    message = str(caught.value)
-    old, new = _shown(HASHING, section), _shown(other, section)
-    assert section in message
-    assert old in message
-    assert new in message
-    assert f"ragqa index --rebuild {docs} --index {docs.parent / 'index'}" in message
+    assert made in caught.value.found
+    assert asked in caught.value.found
+    assert caught.value.next_step == f"ragqa index --rebuild '{docs}' --index {tmp_path / 'index'}"
     with pytest.raises(IndexMismatch):
-        load_pipeline(docs.parent / "index", other)
-    assert hits(docs.parent / "index") == before
+        load_pipeline(tmp_path / "index", other)
+    assert hits(tmp_path / "index") == before
     assert index(docs, config=other, rebuild=True).published
     assert not index(docs, config=other).published
-
-
-def _shown(config: Config, section: str) -> str:
-    if section == "encoder":
-        return HashingEncoder(dimensions=config.encoder.options().get("dimensions", 256)).fingerprint
-    name, *_ = config.model_dump()[section].values()
-    return str(name)
 
 
 def test_rebuilding_reads_and_embeds_everything(docs: Path, embedded: list[str]) -> None:
@@ -311,7 +312,7 @@ def test_progress_counts_up_to_the_total(docs: Path) -> None:
 def test_blocks_of_texts_reach_their_own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{word} stands alone here." for word in ("zinc", "iron", "gold", "iron", "lead", "gold", "tin")]
     monkeypatch.setattr("ragqa.indexing._ENCODE_ROWS", 2)  # as a large index does with thousands
-    docs = write(tmp_path / "docs", {f"{n}.txt": text for n, text in enumerate(texts)})
+    docs = write(tmp_path / "docs", {f"{n}/metal.txt": text for n, text in enumerate(texts)})
     assert index(docs).embedded == 5
     by_blocks = hits(tmp_path / "index", ["gold", "iron", "tin"])
     monkeypatch.setattr("ragqa.indexing._ENCODE_ROWS", 2048)

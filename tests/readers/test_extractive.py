@@ -135,11 +135,12 @@ def test_a_folder_without_a_reader_is_refused(tmp_path: Path) -> None:
     assert "ragqa finetune reader" in caught.value.accepted
 
 
-@pytest.mark.parametrize("config", ["{}", "[]", '{"architectures": ["BertModel"]}'])
-def test_a_model_that_is_no_reader_is_refused(tmp_path: Path, config: str) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 16)
-    (tmp_path / "config.json").write_text(config, encoding="utf-8")
-    (tmp_path / "calibration.json").write_text("{}", encoding="utf-8")
+@pytest.mark.parametrize("calibration", ["", "{}", "[]", '{"retrieval_weight": 1, "span": {"bias": 0}}'])
+def test_a_broken_calibration_is_named(tmp_path: Path, calibration: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text('{"backbone": "builtin"}', encoding="utf-8")
+    (tmp_path / "calibration.json").write_text(calibration, encoding="utf-8")
     with pytest.raises(ModelError) as caught:
         ExtractiveReader(model=str(tmp_path))
-    assert str(tmp_path) in caught.value.found
+    assert str(tmp_path / "calibration.json") in caught.value.found
+    assert caught.value.next_step

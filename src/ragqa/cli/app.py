@@ -48,7 +48,10 @@ def options(
 def main() -> None:
     """Run the command line; a ``RagqaError`` becomes one line on stderr and its exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe is still caught
     except RagqaError as fault:
         if os.environ.get("RAGQA_DEBUG"):
             raise

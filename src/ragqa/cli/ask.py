@@ -61,12 +61,12 @@ def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explai
             continue
         try:
             text = check_query(line)
-        except UsageError as fault:
+            if not as_json:
+                print(paint(f"? {text}", "bold"))
+            answered += _answer(pipeline, text, top_k, as_json, explain)
+        except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
             continue
-        if not as_json:
-            print(paint(f"? {text}", "bold"))
-        answered += _answer(pipeline, text, top_k, as_json, explain)
         if not as_json:
             print()
     return answered > 0

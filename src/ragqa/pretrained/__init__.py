@@ -59,10 +59,17 @@ def read_calibration(folder: Path) -> ReaderCalibration:
     if is_huggingface(folder) and not (folder / "calibration.json").exists():
         lexical = read_calibration(reader_folder("builtin")).lexical
         return ReaderCalibration(NULL_MARGIN_RETRIEVAL_WEIGHT, NULL_MARGIN, lexical)
-    stored = _json(folder / "calibration.json")
-    return ReaderCalibration(
-        float(stored["retrieval_weight"]), Calibration(**stored["span"]), Calibration(**stored["lexical"])
-    )
+    path = folder / "calibration.json"
+    stored = _json(path)
+    try:
+        return ReaderCalibration(
+            float(stored["retrieval_weight"]), Calibration(**stored["span"]), Calibration(**stored["lexical"])
+        )
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ModelError(
+            f"{path} is no calibration ({type(fault).__name__}: {fault})",
+            next_step="ragqa finetune calibrate --config RUN.yaml --model FOLDER",
+        ) from fault
 
 
 def _json(path: Path) -> dict[str, Any]:
