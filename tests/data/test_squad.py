@@ -108,12 +108,14 @@ def test_a_bad_question_can_be_left_out(tmp_path: Path) -> None:
     assert ["id Bad?" in str(fault) for fault in faults] == [True]
 
 
-@pytest.mark.parametrize(("name", "questions"), [("squad/dev-v1.1.json", 10570), ("cmrc2018/dev.json", 3219)])
-def test_published_files_are_read_whole(data: Path, name: str, questions: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "questions", "misplaced"), [("squad/dev-v1.1.json", 10570, 0), ("cmrc2018/dev.json", 3219, 176)]
+)
+def test_published_files_are_read_whole(data: Path, name: str, questions: int, misplaced: int) -> None:
     bad: list[DataError] = []
     examples = load(data / name, on_bad=bad.append)
     assert len(examples) + len(bad) == questions
-    assert len(bad) < questions / 200
+    assert len(bad) == misplaced  # CMRC places some answers at character -1
     for example in examples:
         assert example.spans
         for answer, span in zip(example.answers, example.spans, strict=True):

@@ -22,7 +22,7 @@ def judged(
 def test_values_and_gradients_are_those_of_torch(kind: str, scale: float | None) -> None:
     torch.manual_seed(0)
     n, heads, length, size = 3, 2, 7, 4
-    inputs = [torch.randn(n, heads, length, size, requires_grad=True) for _ in range(3)]
+    query, key, value = (torch.randn(n, heads, length, size, requires_grad=True) for _ in range(3))
     keep = torch.rand(n, 1, 1, length) < 0.6
     keep[..., 0] = True
     masks = {
@@ -31,14 +31,14 @@ def test_values_and_gradients_are_those_of_torch(kind: str, scale: float | None)
         "additive": torch.zeros(keep.shape).masked_fill(~keep, torch.finfo(torch.float32).min),
     }
     mask = masks[kind]
-    ours, weights = plain_attention(torch.nn.Identity(), *inputs, mask, scaling=scale)
-    judge = judged(*inputs, mask, scale)
+    ours, weights = plain_attention(torch.nn.Identity(), query, key, value, mask, scaling=scale)
+    judge = judged(query, key, value, mask, scale)
     torch.testing.assert_close(ours, judge)
     assert ours.shape == (n, length, heads, size)
     torch.testing.assert_close(weights.sum(-1), torch.ones(n * heads, length))
     if mask is not None:
         assert weights.view(n, heads, length, length)[~keep.expand(n, heads, length, length)].max() < 1e-6
-    towards = torch.randn(ours.shape)
+    towards, inputs = torch.randn(ours.shape), (query, key, value)
     mine = torch.autograd.grad((ours * towards).sum(), inputs)
     theirs = torch.autograd.grad((judge * towards).sum(), inputs)
     for left, right in zip(mine, theirs, strict=True):

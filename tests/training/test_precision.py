@@ -15,8 +15,8 @@ def test_small_updates_add_up() -> None:
     alone = torch.ones((), dtype=torch.bfloat16)
     for _ in range(100):
         with torch.no_grad():
-            masters.masters["weight"] += update
-            alone += update
+            masters.masters["weight"].add_(update)
+            alone.add_(update)
         masters.publish()
     assert alone.item() == 1.0
     torch.testing.assert_close(masters.masters["weight"], torch.full((1, 1), 1.01))

@@ -97,7 +97,7 @@ def start(tiny_bert: Path, questions: Path) -> Start:
             Schedule(**{**{f: getattr(SCHEDULE, f) for f in SCHEDULE.__slots__}, "seed": seed}),
             folder,
             dtype=dtype,
-            validate=lambda m: float(m.head.weight.float().mean()),
+            validate=lambda _: float(model.head.weight.float().mean()),
             report=reports.append,
         )
         return trainer, objective
