@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO_QUESTION ?= How does LoRA reduce the number of trained parameters?
+DEMO_QUESTION ?= Who proposed LoRA?
 
 .PHONY: setup setup-dev demo test slow check format docs clean
 

@@ -74,19 +74,20 @@ class SentenceTransformerEncoder:
         Raises:
             UsageError: a text is longer than ``max_passage_tokens`` and ``truncate`` is off.
         """
-        return self._encode(texts, self._layout.passage_prompt)
+        return self._encode(texts, self._layout.passage_prompt, self._truncate)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each query, (N, D); zeros for a query that the vocabulary cannot read.
 
         That is one without tokens, or of which half or more are unreadable: the unknown token, and every Han
         character where the vocabulary has fewer than 2,000 of them. (all-MiniLM has a few hundred, by chance,
-        and learned nothing about them.)
+        and learned nothing about them.) A longer query is cut at ``max_passage_tokens``; BM25 still sees all of it.
         """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         readable = [row for row, text in enumerate(texts) if self._readable(text)]
         if readable:
-            vectors[readable] = self._encode([texts[row] for row in readable], self._layout.query_prompt)
+            known = [texts[row] for row in readable]
+            vectors[readable] = self._encode(known, self._layout.query_prompt, truncate=True)
         return vectors
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -96,25 +97,25 @@ class SentenceTransformerEncoder:
             len(encoded) for encoded in self._tokenizer.encode_batch_fast([prompt + text for text in texts])
         ]
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
+    def _encode(self, texts: Sequence[str], prompt: str, truncate: bool) -> Vectors:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for first in range(0, len(texts), _SLAB_TEXTS):
-            slab = self._tokens([prompt + text for text in texts[first : first + _SLAB_TEXTS]])
+            slab = self._tokens([prompt + text for text in texts[first : first + _SLAB_TEXTS]], truncate)
             plans = plan([len(ids) for ids in slab], self._max_batch_tokens)
             found = self._runtime.run([pad([slab[row] for row in rows]) for rows in plans])
             for rows, (part, *_) in zip(plans, found, strict=True):
                 vectors[[first + row for row in rows]] = part
         return vectors
 
-    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokens(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
         return [
-            encoded.ids if len(encoded) <= self._max_tokens else self._cut(text, len(encoded))
+            encoded.ids if len(encoded) <= self._max_tokens else self._cut(text, len(encoded), truncate)
             for text, encoded in zip(texts, self._tokenizer.encode_batch_fast(texts), strict=True)
         ]
 
-    def _cut(self, text: str, tokens: int) -> list[int]:
+    def _cut(self, text: str, tokens: int, truncate: bool) -> list[int]:
         """The first tokens of a text over the limit, with the special tokens that belong around them."""
-        if not self._truncate:
+        if not truncate:
             raise UsageError(
                 f"a text of {tokens} tokens is too long for the encoder: {text[:60]!r}…",
                 accepted=f"up to {self._max_tokens} tokens",
