@@ -26,10 +26,14 @@ from ragqa.evaluation.answers import exact_match, f1
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import RIGHT_F1, MemoryRetriever
 from ragqa.training.mining import distinct_passages
-from ragqa.types import Example, Hit
+from ragqa.types import Citation, Example, Hit
 
 DATA = Path(os.environ.get("RAGQA_DATA", "../shared/data")) / "squad"
 RESULT = Path(__file__).parent / "results" / "reader.json"
+
+
+def _holds(hit: Hit, citation: Citation) -> bool:
+    return hit.passage.start <= citation.start < hit.passage.end
 
 
 def score(
@@ -45,7 +49,9 @@ def score(
         overlap.append(f1(text, example.answers))
         confidence.append(answer.confidence)
         for citation in answer.citations:
-            passage = next(h.passage for h in mine if h.passage.start <= citation.start < h.passage.end)
+            passage = next(
+                h.passage for h in mine if h.passage.doc_id == citation.doc_id and _holds(h, citation)
+            )
             start = citation.start - passage.start
             if passage.text[start : start + len(citation.quote)] != citation.quote:
                 raise AssertionError(f"citation of {example.query.id} does not stand where it says")
