@@ -261,6 +261,16 @@ def test_another_configuration_names_both_values_and_the_command(
     assert not index(docs, config=other).published
 
 
+def test_another_reader_or_fusion_is_kept_without_embedding_anything(docs: Path, embedded: list[str]) -> None:
+    index(docs)
+    embedded.clear()
+    other = Config.from_values({"encoder": "hashing", "fusion": {"dense_weight": 0.25}})
+    report = index(docs, config=other)
+    assert (report.published, report.embedded, embedded) == (True, 0, [])
+    with load_pipeline(docs.parent / "index") as pipeline:
+        assert pipeline.config.fusion.dense_weight == 0.25
+
+
 def test_rebuilding_reads_and_embeds_everything(docs: Path, embedded: list[str]) -> None:
     first = index(docs)
     embedded.clear()

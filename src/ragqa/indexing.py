@@ -22,7 +22,7 @@ from ragqa.catalog import Catalog, Counts, FileRecord
 from ragqa.catalog_writer import CatalogWriter
 from ragqa.config import Config
 from ragqa.discovery import Found, Skipped, discover
-from ragqa.errors import DocumentError, IndexError_, IndexMissing, UsageError
+from ragqa.errors import DocumentError, IndexMissing, UsageError
 from ragqa.generations import Generation, open_generation
 from ragqa.isolation import LoaderProcess, Stamp, file_digest
 from ragqa.manifest import check_fingerprint
@@ -106,70 +106,87 @@ def build_index(
     expected = fingerprint(config, encoder)
     with ExitStack() as stack:
         stack.enter_context(writer_lock(index, wait_seconds, on_wait))
-        former = None if rebuild else _former(index, expected, paths)
-        old = None
-        if former is not None:
-            stack.enter_context(former)
-            old = stack.enter_context(Catalog(former.verified(CATALOG)))
-        plan = _plan(found.files, old, former is not None and _other_limits(former, config))
-        skipped = [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped] + plan.skipped
-        if former is not None and old is not None and not plan.changes_anything:
-            return IndexReport(
-                index,
-                old.counts,
-                unchanged=len(plan.carry),
-                skipped=tuple(skipped),
-                published=False,
-                seconds=time.monotonic() - started,
-            )
-        draft = stack.enter_context(Draft(index, expected))
-        counts, failed, added = _write_catalog(draft.folder / CATALOG, plan, old, config, encoder, progress)
-        skipped += failed
-        if not counts.passages:
-            raise _nothing(paths, skipped)
-        with Catalog(draft.folder / CATALOG) as catalog:
-            embedded = _write_vectors(draft.folder / VECTORS, catalog, encoder, former, old, progress)
-            _write_searchers(draft.folder, catalog, config, progress)
-        (draft.folder / CONFIG).write_text(
-            json.dumps(config.model_dump(mode="json"), indent=1), encoding="utf-8"
-        )
-        draft.publish(counts.as_dict())
+        former = None if rebuild else _open_former(index, expected, paths, stack)
+        plan = _plan(found.files, former, config)
+        plan.skipped += [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped]
+        if former is not None and former.config == _plain(config) and not plan.changes_anything:
+            counts, written = former.catalog.counts, None
+        else:
+            draft = stack.enter_context(Draft(index, expected))
+            counts, written = _write(draft.folder, plan, former, config, encoder, progress)
+            if not counts.passages:
+                raise _nothing(paths, plan.skipped)
+            draft.publish(counts.as_dict())
     return IndexReport(
         index,
         counts,
-        added=added,
+        added=written.added if written else 0,
         changed=sum(known for _, known in plan.read),
         removed=len(plan.removed),
         unchanged=len(plan.carry),
-        embedded=embedded,
-        skipped=tuple(skipped),
+        embedded=written.embedded if written else 0,
+        skipped=tuple(plan.skipped),
+        published=written is not None,
         seconds=time.monotonic() - started,
     )
 
 
-def _former(index: Path, expected: Mapping[str, Any], paths: Sequence[Path]) -> Generation | None:
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """The present index, open while the next generation is made from it."""
+
+    generation: Generation
+    catalog: Catalog
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """New files and newly embedded texts of a generation."""
+
+    added: int
+    embedded: int
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def _open_former(
+    index: Path, expected: Mapping[str, Any], paths: Sequence[Path], stack: ExitStack
+) -> _Former | None:
+    """The present index, closed by ``stack``; None when there is none yet."""
     try:
-        generation = open_generation(index)
+        generation = stack.enter_context(open_generation(index))
     except IndexMissing:
         return None
-    try:
-        command = shlex.join(["ragqa", "index", "--rebuild", *map(str, paths), "--index", str(index)])
-        check_fingerprint(generation.manifest, expected, command)
-    except IndexError_:
-        generation.close()
-        raise
-    return generation
+    command = shlex.join(["ragqa", "index", "--rebuild", *map(str, paths), "--index", str(index)])
+    check_fingerprint(generation.manifest, expected, command)
+    catalog = stack.enter_context(Catalog(generation.verified(CATALOG)))
+    return _Former(generation, catalog, json.loads(generation.verified(CONFIG).read_text(encoding="utf-8")))
 
 
-def _other_limits(former: Generation, config: Config) -> bool:
-    """Whether files were read under other limits when ``former`` was made: some that failed may pass now."""
-    stored = json.loads(former.verified(CONFIG).read_text(encoding="utf-8"))
-    return bool(stored.get("loading") != config.loading.model_dump(mode="json"))
+def _write(
+    folder: Path, plan: _Plan, former: _Former | None, config: Config, encoder: Encoder, progress: Progress
+) -> tuple[Counts, _Written]:
+    """All files of a generation; what cannot be read is added to ``plan.skipped``."""
+    counts, added = _write_catalog(folder / CATALOG, plan, former, config, encoder, progress)
+    embedded = 0
+    if counts.passages:
+        with Catalog(folder / CATALOG) as catalog:
+            embedded = _write_vectors(folder / VECTORS, catalog, encoder, former, progress)
+            _write_searchers(folder, catalog, config, progress)
+        (folder / CONFIG).write_text(json.dumps(_plain(config), indent=1), encoding="utf-8")
+    return counts, _Written(added, embedded)
 
 
-def _plan(files: Sequence[Found], old: Catalog | None, retry: bool) -> _Plan:
-    """Compare the hash of each file with the one that the index knows; ``retry`` reads failed files again."""
-    known = old.files() if old is not None else {}
+def _plan(files: Sequence[Found], former: _Former | None, config: Config) -> _Plan:
+    """Compare the hash of each file with the one that the index knows.
+
+    A file that failed is read again only when it or the limits have changed.
+    """
+    known = former.catalog.files() if former is not None else {}
+    retry = former is not None and former.config.get("loading") != _plain(config)["loading"]
     plan = _Plan()
     for file in files:
         record = known.get(file.doc_id)
@@ -192,27 +209,25 @@ def _hash_or_empty(path: Path) -> str:
 
 
 def _write_catalog(
-    path: Path, plan: _Plan, old: Catalog | None, config: Config, encoder: Encoder, progress: Progress
-) -> tuple[Counts, list[Skipped], int]:
-    """Carry unchanged files over and read the others; returns counts, what failed and how many were new."""
+    path: Path, plan: _Plan, former: _Former | None, config: Config, encoder: Encoder, progress: Progress
+) -> tuple[Counts, int]:
+    """Carry unchanged files over and read the others; returns the counts and how many files were new."""
     splitter: Splitter = plugins.build(
         "splitters", config.splitter.options(), count_tokens=encoder.count_tokens
     )
-    failed: list[Skipped] = []
     added = 0
-    limits = config.loading.model_dump()
-    with CatalogWriter(path) as writer, LoaderProcess(**limits) as loader:
-        if old is not None and plan.carry:
-            writer.copy_files(old, plan.carry)
+    with CatalogWriter(path) as writer, LoaderProcess(**config.loading.model_dump()) as loader:
+        if former is not None and plan.carry:
+            writer.copy_files(former.catalog, plan.carry)
         for done, (file, known) in enumerate(plan.read):
             progress("reading", done, len(plan.read))
             reason = _add_file(writer, loader, splitter, file)
             if reason:
-                failed.append(Skipped(file.path, reason))
+                plan.skipped.append(Skipped(file.path, reason))
             elif not known:
                 added += 1
         progress("reading", len(plan.read), len(plan.read))
-        return writer.finish(), failed, added
+        return writer.finish(), added
 
 
 def _add_file(writer: CatalogWriter, loader: LoaderProcess, splitter: Splitter, file: Found) -> str:
@@ -254,8 +269,7 @@ def _write_vectors(
     path: Path,
     catalog: Catalog,
     encoder: Encoder,
-    former: Generation | None,
-    old: Catalog | None,
+    former: _Former | None,
     progress: Progress,
 ) -> int:
     """Vectors of all passages in row order: reused where the text is known, else encoded. Returns how many were."""
@@ -263,9 +277,9 @@ def _write_vectors(
         path, mode="w+", dtype=np.float32, shape=(len(catalog), encoder.dimension)
     )
     missing = np.arange(len(catalog))
-    if former is not None and old is not None:
-        stored = np.load(former.verified(VECTORS), mmap_mode="r")
-        places = catalog.rows_in(old)
+    if former is not None:
+        stored = np.load(former.generation.verified(VECTORS), mmap_mode="r")
+        places = catalog.rows_in(former.catalog)
         known = np.flatnonzero(places >= 0)
         for block in _blocks(known, 16 * _ENCODE_ROWS):
             vectors[block] = stored[places[block]]

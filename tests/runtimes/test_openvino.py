@@ -165,3 +165,13 @@ def test_asking_imports_nothing_heavy_and_touches_no_network(small_bert: Path, t
         assert asked.stdout.strip() == "[]"
         assert not log.exists(), log.read_text()
     assert not (home / "intel").exists()  # where OpenVINO's telemetry keeps its identity
+
+
+def test_runtimes_that_are_dropped_at_once_never_hang(reader: Path) -> None:
+    """A queue with Python callbacks once waited, holding the GIL, for a thread that wanted the GIL."""
+    asked = batches(5)
+    first = OpenvinoRuntime("span", reader, precision="f32").run(asked)
+    for _ in range(30):
+        again = OpenvinoRuntime("span", reader, precision="f32").run(asked)
+    for mine, theirs in zip(first, again, strict=True):
+        np.testing.assert_array_equal(mine[0], theirs[0])

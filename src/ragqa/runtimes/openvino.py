@@ -1,6 +1,7 @@
 """Serve a model from OpenVINO on a CPU."""
 
 import shutil
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -51,18 +52,28 @@ class OpenvinoRuntime:
         return outputs
 
     def _infer_all(self, batches: Sequence[tuple[Rows, Rows, Rows]], streams: int) -> list[list[Scores]]:
+        """Keep every stream busy; the oldest request makes room for the next batch.
+
+        No Python callback and so no AsyncInferQueue: a queue that is freed right after ``wait_all`` can wait,
+        holding the GIL, for a callback thread that wants the GIL (seen as a hang in one run of the tests).
+        """
         model = self._model(streams)
-        found: list[list[Scores]] = [[] for _ in batches]
-
-        def keep(request: Any, place: int) -> None:
-            found[place] = _outputs(request)
-
-        queue = load_openvino().AsyncInferQueue(model, streams)
-        queue.set_callback(keep)
-        for place, batch in enumerate(batches):
-            queue.start_async(_feed(model, batch), place)
-        queue.wait_all()
+        found: list[list[Scores]] = []
+        busy: deque[Any] = deque()
+        for batch in batches:
+            request = self._finished(busy.popleft(), found) if len(busy) == streams else None
+            request = request or model.create_infer_request()
+            request.start_async(_feed(model, batch))
+            busy.append(request)
+        while busy:
+            self._finished(busy.popleft(), found)
         return found
+
+    @staticmethod
+    def _finished(request: Any, found: list[list[Scores]]) -> Any:
+        request.wait()
+        found.append(_outputs(request))
+        return request
 
     def _model(self, streams: int) -> Any:
         with self._compiling:
