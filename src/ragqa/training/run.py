@@ -71,7 +71,7 @@ class ReaderRun(BaseModel):
     unanswerable_share: float = Field(0.05, ge=0, le=1)
     calibration_questions: int = Field(2000, ge=50, description="at most so many held-out questions")
     max_refused: float = Field(
-        0.08, ge=0, lt=1, description="answerable questions the operating point may refuse"
+        0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
     )
     storage: Literal["float32", "float16", "int8"] = "int8"
     schedule: ScheduleConfig = ScheduleConfig()
