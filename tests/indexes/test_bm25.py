@@ -53,8 +53,8 @@ def test_no_file_of_a_saved_index_is_a_pickle(tmp_path: Path) -> None:
     index = Bm25Index()
     index.add([["a", "水"], ["b"]])
     index.save(tmp_path)
-    for path in tmp_path.iterdir():
-        if path.suffix == ".npy":
-            np.load(path, allow_pickle=False)
-        else:
-            path.read_text(encoding="utf-8")
+    arrays = [path for path in tmp_path.iterdir() if path.suffix == ".npy"]
+    assert arrays
+    assert all(np.load(path, allow_pickle=False).dtype != object for path in arrays)
+    others = [path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path not in arrays]
+    assert all(text.isprintable() or text.startswith("{") for text in others)
