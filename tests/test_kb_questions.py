@@ -1,6 +1,11 @@
-"""The question set beside kb/: every gold answer stands where its record says, in the loaded text."""
+"""The question set beside kb/: every gold answer stands where its record says, in the loaded text.
+
+After a change of kb/ or of a loader, ``python tests/test_kb_questions.py`` moves offsets and pages to where the quotes
+stand now, and names the questions whose quote is gone.
+"""
 
 import json
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -121,3 +126,27 @@ def test_no_document_contains_a_question_of_the_set() -> None:
     found = [record["id"] for record in RECORDS if any(record["question"] in text for text in texts)]
 
     assert found == []
+
+
+def moved(record: Record) -> Record | None:
+    """The record at the place of its quote that is nearest to the old one; None when the quote is gone."""
+    text, quote = _text_of(record), record["quote"]
+    within = quote.index(record["answers"][0])
+    starts = [match.start() + within for match in re.finditer(re.escape(quote), text)]
+    if not starts:
+        return None
+    start = min(starts, key=lambda place: abs(place - record["start"]))
+    page = _documents()[record["document"]].page_at(start)
+    return {**record, "start": start, "end": start + len(record["answers"][0]), "page": page}
+
+
+def main() -> None:
+    found = {record["id"]: moved(record) if record["answers"] else record for record in RECORDS}
+    lines = [json.dumps(found[r["id"]] or r, ensure_ascii=False) + "\n" for r in RECORDS]
+    QUESTIONS.write_text("".join(lines), encoding="utf-8")
+    gone = [name for name, record in found.items() if record is None]
+    print(f"quote not found: {', '.join(gone)}" if gone else "every quote was found")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,8 @@ CAPTION_MARK = " — "
 CELL_MARK = "; "
 _LOOK_AHEAD = 4
 
+_CAPTION = re.compile(r"(?:table|tabelle|tableau|表)\s*\d*", re.IGNORECASE)
+_LONGEST_CAPTION = 200
 _NUMBER = re.compile(r"[\s\d.,:%/()+\-–−$€£¥]*\d[\s\d.,:%/()+\-–−$€£¥]*")
 
 
@@ -72,6 +74,11 @@ def is_header(cells: Sequence[str]) -> bool:
     """True for a row of names: at least two, all different, none a number."""
     texts = [flat(cell) for cell in cells if flat(cell)]
     return len(texts) >= 2 and len(set(texts)) == len(texts) and not any(_NUMBER.fullmatch(t) for t in texts)
+
+
+def is_caption(text: str) -> bool:
+    """True for a line that names a table: "Table 2: Costs"."""
+    return len(text) <= _LONGEST_CAPTION and _CAPTION.match(text) is not None
 
 
 def row_key(line: str) -> str:

@@ -46,16 +46,43 @@ def make_pdf() -> Callable[[Sequence[Sequence[str]]], bytes]:
     return _pdf
 
 
+@pytest.fixture
+def make_ruled_pdf() -> Callable[[Sequence[tuple[str, Sequence[Sequence[str]], str]]], bytes]:
+    """A PDF each of whose pages shows a line, a table with a box around every cell, and another line."""
+    return lambda pages: _document([_ruled(*page) for page in pages])
+
+
 def _pdf(pages: Sequence[Sequence[str]]) -> bytes:
+    return _document(
+        [
+            f"BT /F1 12 Tf 14 TL 72 720 Td {' '.join(f'({_escaped(line)}) Tj T*' for line in lines)} ET"
+            for lines in pages
+        ]
+    )
+
+
+def _ruled(before: str, rows: Sequence[Sequence[str]], after: str) -> str:
+    width, height, top = 150, 20, 700
+    drawn = [f"BT /F1 10 Tf 72 720 Td ({_escaped(before)}) Tj ET"]
+    for row, cells in enumerate(rows):
+        for column, cell in enumerate(cells):
+            x, y = 72 + column * width, top - (row + 1) * height
+            drawn.append(f"{x} {y} {width} {height} re S")
+            drawn.append(f"BT /F1 10 Tf {x + 4} {y + 6} Td ({_escaped(cell)}) Tj ET")
+    drawn.append(f"BT /F1 10 Tf 72 {top - (len(rows) + 1) * height} Td ({_escaped(after)}) Tj ET")
+    return " ".join(drawn)
+
+
+def _document(pages: Sequence[str]) -> bytes:
+    """A PDF of pages given as content streams."""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"",
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
     kids = []
-    for lines in pages:
-        shown = " ".join(f"({line.translate(_ESCAPED)}) Tj T*" for line in lines)
-        content = f"BT /F1 12 Tf 14 TL 72 720 Td {shown} ET".encode("cp1252")
+    for page in pages:
+        content = page.encode("cp1252")
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
         objects.append(
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
@@ -73,6 +100,10 @@ def _pdf(pages: Sequence[Sequence[str]]) -> bytes:
         b"xref\n0 %d\n0000000000 65535 f \n%strailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
         % (len(objects) + 1, table, len(objects) + 1, len(body))
     )
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPED)
 
 
 _ESCAPED = str.maketrans({"(": "\\(", ")": "\\)", "\\": "\\\\"})

@@ -1,15 +1,19 @@
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader, PdfWriter
 
 from ragqa.errors import DocumentError
+from ragqa.loaders import load_document_file
 from ragqa.loaders.pdf import paragraphs
 from ragqa.types import Document
 
 Read = Callable[[str, str | bytes], Document]
 MakePdf = Callable[[Sequence[Sequence[str]]], bytes]
+MakeRuledPdf = Callable[[Sequence[tuple[str, Sequence[Sequence[str]], str]]], bytes]
+RowsOf = Callable[[Document], list[str]]
 
 PAGES = [
     [
@@ -58,6 +62,64 @@ def test_bookmarks_become_headings_where_their_words_stand(read: Read, make_pdf:
     document = read("a.pdf", _written(writer))
     assert [(h.level, h.text) for h in document.headings] == [(1, "First"), (2, "Second thoughts")]
     assert document.text[document.headings[1].start :].startswith("Second thoughts")
+
+
+HEADER, COSTS = ["Method", "Memory"], [["LoRA", "4 GB"], ["Full", "16 GB"]]
+
+
+def test_each_row_of_a_ruled_table_carries_caption_and_header(
+    read: Read, make_ruled_pdf: MakeRuledPdf, rows_of: RowsOf
+) -> None:
+    document = read("a.pdf", make_ruled_pdf([("Table 1: Costs", [HEADER, *COSTS], "That was the table.")]))
+    assert rows_of(document) == [
+        "Table 1: Costs — Method: LoRA; Memory: 4 GB",
+        "Table 1: Costs — Method: Full; Memory: 16 GB",
+    ]
+    assert document.text.endswith("\n\nThat was the table.")
+    assert document.text.count("LoRA") == 1
+
+
+def test_a_table_that_goes_on_over_a_page_keeps_caption_and_header(
+    read: Read, make_ruled_pdf: MakeRuledPdf, rows_of: RowsOf
+) -> None:
+    pages = [
+        ("Table 1: Costs", [HEADER, *COSTS], ""),
+        ("", [["Adapter", "5 GB"], ["Prompt", "4 GB"]], "End."),
+    ]
+    document = read("a.pdf", make_ruled_pdf(pages))
+    assert rows_of(document)[2:] == [
+        "Table 1: Costs — Method: Adapter; Memory: 5 GB",
+        "Table 1: Costs — Method: Prompt; Memory: 4 GB",
+    ]
+    assert [document.page_at(row.start) for row in document.rows] == [1, 1, 2, 2]
+
+
+def test_a_table_after_other_words_is_a_table_of_its_own(
+    read: Read, make_ruled_pdf: MakeRuledPdf, rows_of: RowsOf
+) -> None:
+    pages = [
+        ("Table 1: Costs", [HEADER, *COSTS], ""),
+        ("Some words", [["Adapter", "5"], ["Prompt", "4"]], "End."),
+    ]
+    assert rows_of(read("a.pdf", make_ruled_pdf(pages)))[2:] == ["Adapter; 5", "Prompt; 4"]
+
+
+def test_frames_around_running_text_are_no_tables(read: Read, make_ruled_pdf: MakeRuledPdf) -> None:
+    document = read("a.pdf", make_ruled_pdf([("Before", [["A framed note"], ["and another one"]], "After")]))
+    assert document.rows == ()
+    assert all(words in document.text for words in ("Before", "A framed note", "another one", "After"))
+
+
+def test_tables_of_real_files_become_rows_and_no_word_is_lost(rows_of: RowsOf) -> None:
+    path = Path(__file__).parents[2] / "kb" / "handbook" / "continual_learning.pdf"
+    (document,) = load_document_file(path, "continual_learning.pdf")
+    assert len(document.rows) == 5
+    assert "Family: Replay; Old data: yes" in rows_of(document)[1]
+    with PdfReader(path) as reader:
+        words = {word for page in reader.pages for word in page.extract_text().split() if word.isalpha()}
+    # A hyphenated word is joined, so look for what stands inside a line.
+    lost = {word for word in words if word not in document.text}
+    assert len(lost) <= 0.02 * len(words), lost
 
 
 def test_an_encrypted_file_is_refused_and_one_without_a_reading_password_is_read(

@@ -10,13 +10,13 @@ from docx.oxml.ns import qn
 
 from ragqa.archives import check_archive
 from ragqa.manuscript import Manuscript
+from ragqa.tables import is_caption
 from ragqa.types import Document
 
 SUFFIXES: tuple[str, ...] = (".docx", ".docm")
 
 _FOOTNOTES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
 _HEADING = re.compile(r"(?:heading|标题|überschrift|titre)\s*(\d)", re.IGNORECASE)
-_CAPTION = re.compile(r"(?:table|tabelle|tableau|表)\s*\d*", re.IGNORECASE)
 # Content controls, tracked insertions and the like wrap what they hold; deletions are not followed.
 _WRAPPERS = {qn(f"w:{name}") for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag")}
 _TEXT = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
@@ -115,7 +115,7 @@ class _Writer:
             self._out.heading(int(role), text)
         elif role == "list":
             self._out.item(text)
-        elif _CAPTION.match(text) and len(text) <= 200:
+        elif is_caption(text):
             self._caption = text
         else:
             self._out.paragraph(text)

@@ -1,8 +1,8 @@
-"""PDF files: text page by page, lines rejoined to sentences, bookmarks as headings."""
+"""PDF files: text page by page, lines rejoined to sentences, ruled tables as rows, bookmarks as headings."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PdfReadError, P
 from ragqa.decoding import clean
 from ragqa.errors import DocumentError
 from ragqa.manuscript import Manuscript, join_lines
+from ragqa.pdf_tables import Grid, has_rules, locate, ruled_tables
+from ragqa.tables import is_caption, is_header
 from ragqa.types import Document
 
 SUFFIXES: tuple[str, ...] = (".pdf",)
@@ -20,7 +22,9 @@ _WITHOUT_PASSWORD = "open it with its password and print it to a new PDF"
 _HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010]$")
 _BULLET = re.compile(r"(?:[•‣▪●○◦–—*·]|\d{1,3}[.)]|\(?[a-z]\)|\[\d+\])\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’)\]）」』]*$")
+_BROKEN_PAGE = (PyPdfError, KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError)
 _EDGE_LINES = 2
+_CAPTION_LINES = 3
 _MIN_PAGES = 3
 
 
@@ -41,8 +45,9 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
                 f"has {len(pages)} pages but no text: its pages are images",
                 next_step="add a text layer (ocrmypdf IN.pdf OUT.pdf)",
             )
+        ruled = [number for number, page in enumerate(reader.pages) if pages[number] and _has_rules(page)]
         manuscript = Manuscript()
-        _write(pages, manuscript)
+        _Writer(manuscript, ruled_tables(path, ruled)).write(pages)
         title = _title(reader)
         document = manuscript.document(doc_id, path, title)
         for page, level, text in _bookmarks(reader):
@@ -73,24 +78,73 @@ def _lines(page: PageObject) -> list[str]:
         text = clean(page.extract_text())
     except (FileNotDecryptedError, DependencyError):
         raise
-    except (PyPdfError, KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError):
+    except _BROKEN_PAGE:
         return []  # one broken page must not hide the others
     lines = [" ".join(line.split()) for line in text.split("\n")]
     return lines if any(lines) else []
 
 
-def _write(pages: Sequence[list[str]], manuscript: Manuscript) -> None:
-    repeated = _repeated_edges(pages)
-    for page in pages:
-        manuscript.page()
-        lines = [
-            line
-            for i, line in enumerate(page)
-            if not (_pattern(line) in repeated and (i < _EDGE_LINES or i >= len(page) - _EDGE_LINES))
-        ]
-        # A page that repeats itself entirely says it for a reason.
-        for text, is_item in paragraphs(lines if any(lines) else page):
-            manuscript.paragraph(text, "\n" if is_item else "\n\n")
+def _has_rules(page: PageObject) -> bool:
+    try:
+        content = page.get_contents()
+        return content is not None and has_rules(content.get_data())
+    except _BROKEN_PAGE:
+        return False
+
+
+class _Writer:
+    """Puts pages into a manuscript; a table that goes on over a page keeps its header and caption."""
+
+    def __init__(self, manuscript: Manuscript, tables: Mapping[int, Sequence[Grid]]) -> None:
+        self._out, self._tables = manuscript, tables
+        self._open: tuple[str, Sequence[str]] | None = (
+            None  # caption and header of the table at the page's end
+        )
+
+    def write(self, pages: Sequence[list[str]]) -> None:
+        repeated = _repeated_edges(pages)
+        for number, page in enumerate(pages):
+            self._out.page()
+            lines = [
+                line
+                for i, line in enumerate(page)
+                if not (_pattern(line) in repeated and (i < _EDGE_LINES or i >= len(page) - _EDGE_LINES))
+            ]
+            # A page that repeats itself entirely says it for a reason.
+            self._page(lines if any(lines) else page, self._tables.get(number, ()))
+
+    def _page(self, lines: Sequence[str], grids: Sequence[Grid]) -> None:
+        placed = [(place, grid) for grid in grids if (place := locate(lines, grid))]
+        at = 0
+        for place, grid in sorted(placed, key=lambda both: both[0].start):
+            if place.start < at:
+                continue
+            text = self._without_caption(lines[at : place.start])
+            self._text(text)
+            self._table(grid, " ".join(lines[at + len(text) : place.start]))
+            at = place.end
+        self._text(lines[at:])
+
+    @staticmethod
+    def _without_caption(lines: Sequence[str]) -> Sequence[str]:
+        """``lines`` less the caption that ends them, if one does."""
+        filled = [place for place, line in enumerate(lines) if line]
+        for place in filled[-_CAPTION_LINES:]:
+            if is_caption(" ".join(lines[place:])):
+                return lines[:place]
+        return lines
+
+    def _text(self, lines: Sequence[str]) -> None:
+        for text, is_item in paragraphs(lines):
+            self._out.paragraph(text, "\n" if is_item else "\n\n")
+            self._open = None
+
+    def _table(self, grid: Grid, caption: str) -> None:
+        if self._open and not caption.strip() and len(self._open[1]) == len(grid[0]):
+            self._out.table(self._open[0], grid, self._open[1])
+        else:
+            self._out.table(caption, grid)
+            self._open = (caption, grid[0]) if is_header(grid[0]) else None
 
 
 def _pattern(line: str) -> str:
