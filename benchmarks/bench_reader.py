@@ -42,8 +42,8 @@ def score(
     """Mean EM and F1 in percent, ECE, and questions a second."""
     started = time.perf_counter()
     exact, overlap, confidence = [], [], []
-    for example, mine in zip(asked, hits, strict=True):
-        answer = reader.read([example.query], [mine])[0]
+    answers = reader.read([example.query for example in asked], hits)
+    for example, answer, mine in zip(asked, answers, hits, strict=True):
         text = str(answer.details.get("candidate", ""))
         exact.append(exact_match(text, example.answers))
         overlap.append(f1(text, example.answers))

@@ -54,7 +54,7 @@ def test_its_scores_are_those_of_the_model_in_transformers(
     monkeypatch.setenv("RAGQA_CACHE", str(tmp_path))
     reader = ExtractiveReader(model=str(folder), precision="f32", threshold=0.0)
     hit = Hit(Passage("doc", 0, len(TEXT), TEXT, "河流"), 1.0)
-    reading = reader.reading(Query("长江多长"), [hit])
+    (reading,) = reader.readings([Query("长江多长")], [[hit]])
     assert reading is not None
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     parts = [tokenizer.encode(t, add_special_tokens=False).ids for t in ("长江多长", "河流", TEXT)]

@@ -8,17 +8,25 @@ characters, which the shipped model cannot read, is answered by the best sentenc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ragqa import pretrained
 from ragqa.analysis import is_han, terms
 from ragqa.errors import ConfigError
 from ragqa.runtimes import open_runtime
+from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentence_around, sentences, term_weights
 from ragqa.spans import Reading, SpanScore, best_spans
 from ragqa.types import Answer, Citation, Hit, Query, Span
-from ragqa.windows import TokenText, Windower, load_tokenizer, pad, tokenize
+from ragqa.windows import TokenText, Window, Windower, load_tokenizer, pad, tokenize
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
+_QUERIES_AT_ONCE = 64
+"""Queries whose windows are batched together; bounds memory, whatever the number of queries."""
+
 _PAIR = re.compile(r"[:：].*\S")  # a table row, "column: value"
 
 LEXICAL_NOTE = (
@@ -73,11 +81,25 @@ class ExtractiveReader:
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, read from its hits, best hit first."""
-        return [self._answer(query, list(mine)) for query, mine in zip(queries, hits, strict=True)]
+        by_model = [row for row, query in enumerate(queries) if not self._is_lexical(query)]
+        readings = dict(
+            zip(
+                by_model,
+                self.readings([queries[r] for r in by_model], [hits[r] for r in by_model]),
+                strict=True,
+            )
+        )
+        return [
+            self._answer(query, mine, readings.get(row))
+            for row, (query, mine) in enumerate(zip(queries, hits, strict=True))
+        ]
 
-    def _answer(self, query: Query, hits: list[Hit]) -> Answer:
-        lexical = is_han(query.text) and not self._reads_han
-        choice = lexical_choice(query, hits) if lexical else self._span_choice(query, hits)
+    def _is_lexical(self, query: Query) -> bool:
+        return is_han(query.text) and not self._reads_han
+
+    def _answer(self, query: Query, hits: Sequence[Hit], reading: Reading | None) -> Answer:
+        lexical = self._is_lexical(query)
+        choice = lexical_choice(query, hits) if lexical else self._span_choice(query, hits, reading)
         if choice is None:
             return Answer(None, 0.0, (), tuple(hits))
         calibration = self._calibration.lexical if lexical else self._calibration.span
@@ -99,8 +121,7 @@ class ExtractiveReader:
             details=details,
         )
 
-    def _span_choice(self, query: Query, hits: list[Hit]) -> _Choice | None:
-        reading = self.reading(query, hits)
+    def _span_choice(self, query: Query, hits: Sequence[Hit], reading: Reading | None) -> _Choice | None:
         if reading is None or not reading.spans:
             return None
         best = self.best(reading, hits, self._retrieval_weight)
@@ -112,31 +133,78 @@ class ExtractiveReader:
         """The span with the greatest sum of log probability and weighted retrieval score."""
         return max(reading.spans, key=lambda span: combined(span, hits, weight))
 
-    def reading(self, query: Query, hits: Sequence[Hit]) -> Reading | None:
-        """The spans of all hits, scored together; None without any hit."""
-        if not hits:
-            return None
+    def readings(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Reading | None]:
+        """For each query the spans of all its hits, scored together; None for a query without any hit.
+
+        Windows of many queries share a batch, which changes a score by no more than the rounding of padded sums.
+        """
+        found: list[Reading | None] = []
+        for first in range(0, len(queries), _QUERIES_AT_ONCE):
+            few = slice(first, first + _QUERIES_AT_ONCE)
+            found += self._read_together(queries[few], hits[few])
+        return found
+
+    def _read_together(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Reading | None]:
+        asked = [self._lay_out(query, mine) for query, mine in zip(queries, hits, strict=True)]
+        windows = [window for one in asked for window in one.windows]
+        plans = plan([len(window.ids) for window in windows])
+        batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
+        outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
+        scores: dict[int, _WindowScores] = {}
+        for rows, (start, end), (*_, answerable) in zip(plans, outputs, batches, strict=True):
+            scores |= {row: (start[i], end[i], answerable[i]) for i, row in enumerate(rows)}
+        first, found = 0, []
+        for one in asked:
+            mine = [scores[row] for row in range(first, first + len(one.windows))]
+            first += len(one.windows)
+            found.append(self._best_spans(one, mine) if mine else None)
+        return found
+
+    def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
         passages = [hit.passage for hit in hits]
         question, *rest = tokenize(
             self._tokenizer, [query.text, *(p.title for p in passages), *(p.text for p in passages)]
         )
         titles, texts = rest[: len(passages)], rest[len(passages) :]
-        return self._read_windows(question, titles, texts)
-
-    def _read_windows(
-        self, question: TokenText, titles: Sequence[TokenText], texts: Sequence[TokenText]
-    ) -> Reading:
         pairs = [
             (window, owner)
             for owner, (title, text) in enumerate(zip(titles, texts, strict=True))
             for window in self._windower.windows(question.ids, title.ids, text.ids)
         ]
-        windows, owners = [w for w, _ in pairs], [o for _, o in pairs]
-        ids, mask, kinds, answerable = pad(windows, self._windower)
-        start, end = self._runtime.run([(ids, mask, kinds)])[0]
+        return _Asked([w for w, _ in pairs], [o for _, o in pairs], texts)
+
+    def _best_spans(self, asked: "_Asked", scores: "Sequence[_WindowScores]") -> Reading:
+        start, end, answerable = (_stacked([row[part] for row in scores]) for part in range(3))
         return best_spans(
-            start, end, answerable, windows, owners, texts, max_answer_tokens=self._max_answer_tokens
+            start,
+            end,
+            answerable,
+            asked.windows,
+            asked.owners,
+            asked.texts,
+            max_answer_tokens=self._max_answer_tokens,
         )
+
+
+_WindowScores = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+"""Start scores, end scores and answerable positions of one window, each (L,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The windows of one query, the hit of each, and the tokens of each hit's text."""
+
+    windows: list[Window]
+    owners: list[int]
+    texts: list[TokenText]
+
+
+def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Rows of unlike length as one array (N, L), zeros on the right: False where they say what is answerable."""
+    found = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return found
 
 
 def combined(span: SpanScore, hits: Sequence[Hit], weight: float) -> float:

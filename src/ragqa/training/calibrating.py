@@ -93,7 +93,7 @@ def calibrate(
     """
     _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
     reader = ExtractiveReader(model=str(folder))
-    readings = [reader.reading(r.example.query, list(r.hits)) for r in spans]
+    readings = reader.readings([r.example.query for r in spans], [r.hits for r in spans])
     weight = max(RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
     span_rows = _span_rows(reader, spans, readings, weight)
     lexical_rows = _lexical_rows(lexical)
