@@ -139,6 +139,33 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert folder == tmp_path / "run" / "model"
 
 
+def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragqa.training.run.calibrate_reader", lambda *_: None)
+    torch.set_num_threads(1)
+    values: dict[str, Any] = {"start_from": str(trained), "freeze": ["encoder."], "storage": "float32"}
+    said: list[dict[str, Any]] = []
+    run = load_run(described(tmp_path, tiny_bert, questions, **values))
+    folder = finetune_reader(run, resume=False, report=said.append)
+
+    before, after = load_span(trained).state_dict(), load_span(folder).state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"head.weight", "head.bias"}
+    (score,) = [r["validation_before"] for r in said if "validation_before" in r]
+    assert score == pytest.approx(
+        json.loads((trained / "config.json").read_text())["best_validation_f1"], abs=0.05
+    )
+
+
+def test_a_reader_of_another_backbone_is_refused_before_any_training(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, start_from="builtin"))
+    with pytest.raises(TrainingError, match=r"the reader builtin stands on .*, not on .*tiny-bert"):
+        finetune_reader(run, resume=False, report=lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("values", "found"),
     [

@@ -1,7 +1,7 @@
 """The loop: batches, the learning rate, equal seeds, and runs that are cut short and go on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragqa.data import squad
+from ragqa.errors import TrainingError
 from ragqa.models.span import SpanModel, freeze
 from ragqa.training.objectives.span import SpanBatch, SpanObjective
 from ragqa.training.trainer import Schedule, Trainer, bucketed_batches
@@ -194,3 +195,13 @@ def test_max_steps_ends_earlier(start: Start, tmp_path: Path) -> None:
     trainer.schedule = Schedule(batch_groups=12, epochs=3, max_steps=4)
     trainer.train(resume=False)
     assert len(objective.losses) == 4
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path, at=4)
+    with pytest.raises(Cut):
+        trainer.train(resume=False)
+    changed, _ = start(tmp_path)
+    changed.schedule = replace(SCHEDULE, learning_rate=1e-3, checkpoint_minutes=9.0)
+    with pytest.raises(TrainingError, match=r"another schedule: learning_rate 0\.003 there, 0\.001 here; "):
+        changed.train(resume=True)

@@ -26,6 +26,7 @@ def reader(
     from ragqa.cli.printing import complain
     from ragqa.training.run import finetune_reader, load_run
 
+    _quieten_transformers()
     run = load_run(config)
     run.output.mkdir(parents=True, exist_ok=True)
     with (run.output / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
@@ -50,3 +51,11 @@ def calibrate(
 
     calibrate_reader(load_run(config), model, lambda values: complain(json.dumps(values)))
     typer.echo(f"{model}/calibration.json")
+
+
+def _quieten_transformers() -> None:
+    """No load reports and bars of transformers between ours: an encoder without its pooler is what is wanted."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

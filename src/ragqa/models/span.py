@@ -1,5 +1,6 @@
 """Span model: a start and an end score for every token (Devlin et al. 2019, section 4.2)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -69,10 +70,19 @@ def load_span(folder: Path) -> SpanModel:
     if pretrained.is_huggingface(folder):
         return _from_huggingface(folder).eval()
     model = SpanModel.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
-    unexpected = model.load_state_dict(checkpoints.load(folder), strict=False).unexpected_keys
+    overlay(model, checkpoints.load(folder), folder)
+    return model.eval()
+
+
+def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Lay the trained ``tensors``, read from ``folder``, over the backbone that ``model`` has.
+
+    Raises:
+        ModelError: the backbone has no such tensor.
+    """
+    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
     if unexpected:
         raise ModelError(f"{folder} holds tensors that its backbone does not have: {unexpected[0]}")
-    return model.eval()
 
 
 def _from_huggingface(folder: Path) -> SpanModel:

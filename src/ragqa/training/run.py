@@ -9,15 +9,15 @@ from typing import Any, Literal
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import nn
+from torch import Tensor, nn
 
-from ragqa import backbone, checkpoints, devices, plugins
+from ragqa import backbone, checkpoints, devices, plugins, pretrained
 from ragqa.analysis import terms
 from ragqa.config import Config
 from ragqa.data import squad
 from ragqa.errors import ConfigError, TrainingError
 from ragqa.evaluation.answers import exact_match, f1
-from ragqa.models.span import SpanModel, freeze
+from ragqa.models.span import SpanModel, freeze, overlay
 from ragqa.spans import best_spans
 from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.calibrating import UNANSWERABLE_SHARE, MemoryRetriever, Retrieved, calibrate, retrieve_for
@@ -60,11 +60,15 @@ class ReaderRun(BaseModel):
     )
     output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
+    start_from: str | None = Field(
+        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
+    )
     freeze: tuple[str, ...] = Field(
         ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
     )
     dropout: float = Field(0.0, ge=0, lt=1)
     held_out_documents: int = Field(20, ge=1, description="documents kept for validation and calibration")
+    held_out_seed: int = Field(13, description="which documents; keep it when going on from a reader")
     validation_questions: int = Field(600, ge=1)
     hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
     hard_negative_share: float = Field(0.2, ge=0, le=1)
@@ -126,23 +130,22 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
     """
     keep_freed_memory()
     examples = _load(run.data, report)
-    training, held_out = split_by_document(examples, run.held_out_documents, run.schedule.seed)
+    training, held_out = split_by_document(examples, run.held_out_documents, run.held_out_seed)
     report({"training_questions": len(training), "held_out_questions": len(held_out)})
     if run.hard_negatives:
         passages = distinct_passages(examples)
         index = plugins.build("indexes", {"name": "bm25"})
         index.add([terms(p.titled_text) for p in passages])
         training = list(with_hard_negatives(training, passages, index, run.hard_negatives))
-    folder = backbone.resolve(run.backbone)
     torch.manual_seed(run.schedule.seed)
-    model = SpanModel.from_backbone(folder, run.dropout)
+    model, start = _initial(run)
     freeze(model, run.freeze)
     objective = SpanObjective(
-        load_tokenizer(folder),
+        load_tokenizer(backbone.resolve(run.backbone)),
         hard_negative_share=run.hard_negative_share,
         unanswerable_share=run.unanswerable_share,
     )
-    random.Random(run.schedule.seed).shuffle(held_out)
+    random.Random(run.held_out_seed).shuffle(held_out)
     validation = held_out[: run.validation_questions]
     trainer = Trainer(
         model,
@@ -154,11 +157,15 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
         validate=lambda m: span_scores(m, objective, validation)[1],
         report=report,
     )
+    if start and not resume:
+        report({"validation_before": round(trainer.score(), 4)})
     best = trainer.train(resume=resume)
     report({"best_validation_f1": best})
     target = run.output / "model"
     config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
-    checkpoints.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), config, run.storage)
+    # What this run froze but the earlier one had trained belongs to the model, too.
+    trained = {**start, **checkpoints.load_tensors(run.output / "best.safetensors")}
+    checkpoints.save(target, trained, config, run.storage)
     (target / "run.json").write_text(
         json.dumps(run.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
     )
@@ -166,10 +173,32 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
     return target
 
 
+def _initial(run: ReaderRun) -> tuple[SpanModel, dict[str, Tensor]]:
+    """The model that training begins with, and the tensors in which it differs from its backbone.
+
+    Raises:
+        TrainingError: the reader to go on from has another backbone.
+    """
+    folder = backbone.resolve(run.backbone)
+    model = SpanModel.from_backbone(folder, run.dropout)
+    if run.start_from is None:
+        return model, {}
+    earlier = pretrained.reader_folder(run.start_from)
+    if pretrained.backbone_of(earlier) != folder:
+        raise TrainingError(
+            f"the reader {run.start_from} stands on {pretrained.backbone_of(earlier)}, not on {folder}",
+            accepted="a reader of the same backbone",
+            next_step="set backbone to that of the reader, or leave start_from out",
+        )
+    tensors = checkpoints.load(earlier)
+    overlay(model, tensors, earlier)
+    return model, tensors
+
+
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
     """Fit the calibration of the reader in ``folder`` on the held-out documents of ``run``."""
     examples = _load(run.data, report)
-    _, held_out = split_by_document(examples, run.held_out_documents, run.schedule.seed)
+    _, held_out = split_by_document(examples, run.held_out_documents, run.held_out_seed)
     spans = _retrieved(held_out, examples, run)
     lexical = []
     if run.lexical_data:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ragqa.errors import TrainingError
 from ragqa.training.precision import MasterWeights
 from ragqa.types import Example
 
@@ -175,11 +176,16 @@ class Trainer:
         self.weights.publish()
         return float(loss.detach())
 
-    def _validate(self) -> None:
+    def score(self) -> float:
+        """The validation score of the weights as they are."""
         self.model.eval()
         with torch.inference_mode():
             score = self.validate(self.model)
         self.model.train()
+        return score
+
+    def _validate(self) -> None:
+        score = self.score()
         self.report({"step": self.step, "validation": round(score, 4)})
         if score > self.best:
             self.best = score
@@ -203,6 +209,7 @@ class Trainer:
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
             position = json.loads(stored.metadata()["position"])
+        _check_schedule(position["schedule"], asdict(self.schedule), path)
         self.step, self.best = position["step"], position["best"]
         by_kind: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
@@ -213,6 +220,25 @@ class Trainer:
             self.optimizer.state[master] = {
                 kind: values[name] for kind, values in by_kind.items() if name in values
             }
+
+
+def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -> None:
+    """Refuse to go on under another schedule; when to save and to validate may change.
+
+    Raises:
+        TrainingError: the learning rate would jump, or the order of the examples would be another.
+    """
+    differing = [
+        f"{key} {stored.get(key)} there, {value} here"
+        for key, value in asked.items()
+        if stored.get(key) != value and key not in {"checkpoint_minutes", "validate_steps"}
+    ]
+    if differing:
+        raise TrainingError(
+            f"{path} was made with another schedule: {'; '.join(differing)}",
+            accepted="the schedule that the run began with",
+            next_step="restore it, or train without --resume (which begins again), or into another output",
+        )
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
