@@ -52,6 +52,17 @@ def make_ruled_pdf() -> Callable[[Sequence[tuple[str, Sequence[Sequence[str]], s
     return lambda pages: _document([_ruled(*page) for page in pages])
 
 
+@pytest.fixture
+def make_sized_pdf() -> Callable[[Sequence[Sequence[tuple[str, int]]]], bytes]:
+    """A PDF whose pages show lines of the given sizes in points."""
+    return lambda pages: _document([_sized(lines) for lines in pages])
+
+
+def _sized(lines: Sequence[tuple[str, int]]) -> str:
+    shown = " ".join(f"/F1 {size} Tf ({_escaped(line)}) Tj T*" for line, size in lines)
+    return f"BT 30 TL 72 720 Td {shown} ET"
+
+
 def _pdf(pages: Sequence[Sequence[str]]) -> bytes:
     return _document(
         [

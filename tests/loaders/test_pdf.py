@@ -13,6 +13,7 @@ from ragqa.types import Document
 Read = Callable[[str, str | bytes], Document]
 MakePdf = Callable[[Sequence[Sequence[str]]], bytes]
 MakeRuledPdf = Callable[[Sequence[tuple[str, Sequence[Sequence[str]], str]]], bytes]
+MakeSizedPdf = Callable[[Sequence[Sequence[tuple[str, int]]]], bytes]
 RowsOf = Callable[[Document], list[str]]
 
 PAGES = [
@@ -62,6 +63,24 @@ def test_bookmarks_become_headings_where_their_words_stand(read: Read, make_pdf:
     document = read("a.pdf", _written(writer))
     assert [(h.level, h.text) for h in document.headings] == [(1, "First"), (2, "Second thoughts")]
     assert document.text[document.headings[1].start :].startswith("Second thoughts")
+
+
+def test_lines_set_larger_than_the_text_are_headings_where_there_are_no_bookmarks(
+    read: Read, make_sized_pdf: MakeSizedPdf
+) -> None:
+    text = [("The text of this page is set in ten points, as most texts are, and goes on.", 10)] * 8
+    pages = [
+        [("A long title that needs", 20), ("two lines", 20), *text, ("Costs", 14), *text],
+        [("Times", 14), *text, ("7", 20)],
+    ]
+    document = read("a.pdf", make_sized_pdf(pages))
+    assert [(h.level, h.text) for h in document.headings] == [
+        (1, "A long title that needs two lines"),
+        (2, "Costs"),
+        (2, "Times"),
+    ]
+    assert all(document.text.startswith(h.text, h.start) for h in document.headings)
+    assert [document.page_at(h.start) for h in document.headings] == [1, 1, 2]
 
 
 HEADER, COSTS = ["Method", "Memory"], [["LoRA", "4 GB"], ["Full", "16 GB"]]

@@ -1,8 +1,13 @@
-"""PDF files: text page by page, lines rejoined to sentences, ruled tables as rows, bookmarks as headings."""
+"""PDF files: text page by page, lines rejoined to sentences, ruled tables as rows, headings.
 
+Headings are the bookmarks, or without any the lines that are set larger than the text.
+"""
+
+import itertools
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PdfReadError, P
 from ragqa.decoding import clean
 from ragqa.errors import DocumentError
 from ragqa.manuscript import Manuscript, join_lines
+from ragqa.pdf_headings import Line, heading_level, heading_sizes
 from ragqa.pdf_tables import Grid, has_rules, locate, ruled_tables
 from ragqa.tables import is_caption, is_header
 from ragqa.types import Document
@@ -46,11 +52,12 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
                 next_step="add a text layer (ocrmypdf IN.pdf OUT.pdf)",
             )
         ruled = [number for number, page in enumerate(reader.pages) if pages[number] and _has_rules(page)]
-        manuscript = Manuscript()
-        _Writer(manuscript, ruled_tables(path, ruled)).write(pages)
+        manuscript, bookmarks = Manuscript(), list(_bookmarks(reader))
+        sizes = {} if bookmarks else heading_sizes(pages)
+        _Writer(manuscript, ruled_tables(path, ruled), sizes).write(pages)
         title = _title(reader)
         document = manuscript.document(doc_id, path, title)
-        for page, level, text in _bookmarks(reader):
+        for page, level, text in bookmarks:
             manuscript.mark(_place(document, page, text), level, text)
         yield manuscript.document(doc_id, path, title)
 
@@ -72,16 +79,42 @@ def _decrypt(reader: PdfReader) -> None:
         )
 
 
-def _lines(page: PageObject) -> list[str]:
+def _lines(page: PageObject) -> list[Line]:
     """The non-blank lines of a page, with "" where the layout leaves a gap."""
+    pieces: list[tuple[str, float]] = []
+
+    def visit(text: str, outer: Sequence[float], inner: Sequence[float], _: Any, size: float) -> None:
+        pieces.append((text, size * _scale(outer) * _scale(inner)))
+
     try:
-        text = clean(page.extract_text())
+        page.extract_text(visitor_text=visit)
     except (FileNotDecryptedError, DependencyError):
         raise
     except _BROKEN_PAGE:
         return []  # one broken page must not hide the others
-    lines = [" ".join(line.split()) for line in text.split("\n")]
-    return lines if any(lines) else []
+    lines = list(_sized(pieces))
+    return lines if any(line.text for line in lines) else []
+
+
+def _scale(matrix: Sequence[float]) -> float:
+    """How much a transformation [a b c d e f] enlarges: the root of its determinant."""
+    return math.sqrt(abs(float(matrix[0]) * float(matrix[3]) - float(matrix[1]) * float(matrix[2])))
+
+
+def _sized(pieces: Iterable[tuple[str, float]]) -> Iterator[Line]:
+    """The text of all pieces as lines, each with the size of most of its letters, to half a point."""
+    parts: list[str] = []
+    sizes: Counter[float] = Counter()
+    for piece, size in [*pieces, ("\n", 0.0)]:
+        first, *others = clean(piece).split("\n")
+        for text in (first, *(f"\n{other}" for other in others)):
+            if text.startswith("\n"):
+                line = " ".join("".join(parts).split())
+                yield Line(line, max(sizes, key=lambda s: sizes[s]) if line and sizes else 0.0)
+                parts.clear()
+                sizes.clear()
+            parts.append(text.removeprefix("\n"))
+            sizes[round(2 * size) / 2] += sum(map(str.isalnum, text))
 
 
 def _has_rules(page: PageObject) -> bool:
@@ -95,49 +128,50 @@ def _has_rules(page: PageObject) -> bool:
 class _Writer:
     """Puts pages into a manuscript; a table that goes on over a page keeps its header and caption."""
 
-    def __init__(self, manuscript: Manuscript, tables: Mapping[int, Sequence[Grid]]) -> None:
-        self._out, self._tables = manuscript, tables
+    def __init__(
+        self, manuscript: Manuscript, tables: Mapping[int, Sequence[Grid]], sizes: Mapping[float, int]
+    ) -> None:
+        self._out, self._tables, self._sizes = manuscript, tables, sizes
         self._open: tuple[str, Sequence[str]] | None = (
             None  # caption and header of the table at the page's end
         )
 
-    def write(self, pages: Sequence[list[str]]) -> None:
+    def write(self, pages: Sequence[Sequence[Line]]) -> None:
         repeated = _repeated_edges(pages)
         for number, page in enumerate(pages):
             self._out.page()
             lines = [
                 line
                 for i, line in enumerate(page)
-                if not (_pattern(line) in repeated and (i < _EDGE_LINES or i >= len(page) - _EDGE_LINES))
+                if not (_pattern(line.text) in repeated and (i < _EDGE_LINES or i >= len(page) - _EDGE_LINES))
             ]
             # A page that repeats itself entirely says it for a reason.
-            self._page(lines if any(lines) else page, self._tables.get(number, ()))
+            self._page(lines if any(line.text for line in lines) else page, self._tables.get(number, ()))
 
-    def _page(self, lines: Sequence[str], grids: Sequence[Grid]) -> None:
-        placed = [(place, grid) for grid in grids if (place := locate(lines, grid))]
+    def _page(self, lines: Sequence[Line], grids: Sequence[Grid]) -> None:
+        texts = [line.text for line in lines]
+        placed = [(place, grid) for grid in grids if (place := locate(texts, grid))]
         at = 0
         for place, grid in sorted(placed, key=lambda both: both[0].start):
             if place.start < at:
                 continue
-            text = self._without_caption(lines[at : place.start])
-            self._text(text)
-            self._table(grid, " ".join(lines[at + len(text) : place.start]))
+            caption = _caption_start(texts[at : place.start]) + at
+            self._text(lines[at:caption])
+            self._table(grid, " ".join(texts[caption : place.start]))
             at = place.end
         self._text(lines[at:])
 
-    @staticmethod
-    def _without_caption(lines: Sequence[str]) -> Sequence[str]:
-        """``lines`` less the caption that ends them, if one does."""
-        filled = [place for place, line in enumerate(lines) if line]
-        for place in filled[-_CAPTION_LINES:]:
-            if is_caption(" ".join(lines[place:])):
-                return lines[:place]
-        return lines
-
-    def _text(self, lines: Sequence[str]) -> None:
-        for text, is_item in paragraphs(lines):
-            self._out.paragraph(text, "\n" if is_item else "\n\n")
-            self._open = None
+    def _text(self, lines: Sequence[Line]) -> None:
+        """Headings, and the paragraphs between them; a heading over several lines is one."""
+        for level, run in itertools.groupby(lines, key=lambda line: heading_level(line, self._sizes)):
+            texts = [line.text for line in run]
+            if level is not None:
+                self._out.heading(level, join_lines(texts))
+                self._open = None
+                continue
+            for text, is_item in paragraphs(texts):
+                self._out.paragraph(text, "\n" if is_item else "\n\n")
+                self._open = None
 
     def _table(self, grid: Grid, caption: str) -> None:
         if self._open and not caption.strip() and len(self._open[1]) == len(grid[0]):
@@ -147,13 +181,23 @@ class _Writer:
             self._open = (caption, grid[0]) if is_header(grid[0]) else None
 
 
+def _caption_start(lines: Sequence[str]) -> int:
+    """Where the caption begins that ends ``lines``; their number when none does."""
+    filled = [place for place, line in enumerate(lines) if line]
+    captions = (place for place in filled[-_CAPTION_LINES:] if is_caption(" ".join(lines[place:])))
+    return next(captions, len(lines))
+
+
 def _pattern(line: str) -> str:
     return re.sub(r"\d+", "0", line)
 
 
-def _repeated_edges(pages: Sequence[list[str]]) -> set[str]:
+def _repeated_edges(pages: Sequence[Sequence[Line]]) -> set[str]:
     """Running heads and feet: lines at the edge of most pages that differ in numbers only."""
-    edges = [{_pattern(line) for line in page[:_EDGE_LINES] + page[-_EDGE_LINES:] if line} for page in pages]
+    edges = [
+        {_pattern(line.text) for line in (*page[:_EDGE_LINES], *page[-_EDGE_LINES:]) if line.text}
+        for page in pages
+    ]
     counts = Counter(line for edge in edges for line in edge)
     return {line for line, count in counts.items() if len(pages) >= _MIN_PAGES and count > 0.6 * len(pages)}
 
