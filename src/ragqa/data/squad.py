@@ -1,18 +1,12 @@
 """SQuAD JSON (v1.1 and v2.0; CMRC 2018 and DRCD use the same form) → examples."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
-
-OnBad = Callable[[DataError], None]
-
-
-def refuse(fault: DataError) -> None:
-    """The strict way to meet a bad question: stop."""
-    raise fault
 
 
 def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:

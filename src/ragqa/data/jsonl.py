@@ -1,0 +1,114 @@
+"""ragqa's own JSON Lines → examples: one labelled question a line.
+
+    {"question": "When does the lease end?", "passage": "The lease ends in May.", "answers": ["May"]}
+
+``passage`` is the text that holds the answer; ``answers`` is empty for a question that it does not answer. Optional:
+``start`` (the character at which the first answer stands, for one that occurs twice), ``document`` (what the passage
+belongs to: the questions of a document stay on one side of every split), ``title`` (shown to the model in front of the
+passage), ``negatives`` (texts that look right and are not), ``id``.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragqa.data.faults import OnBad, refuse
+from ragqa.errors import DataError
+from ragqa.types import Example, Passage, Query, Span
+
+
+class Record(BaseModel):
+    """One line; the JSON Schema of the format is made from this class."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    question: str = Field(min_length=1, description="the question")
+    passage: str = Field(min_length=1, description="the text that holds the answer, or would be expected to")
+    answers: tuple[str, ...] = Field(description="every accepted wording, in the passage; empty: no answer")
+    start: int | None = Field(None, ge=0, description="the character at which the first answer stands")
+    document: str | None = Field(None, description="what the passage belongs to; default: the passage itself")
+    title: str = Field("", description="shown to the model in front of the passage")
+    negatives: tuple[str, ...] = Field((), description="texts that look right and do not hold the answer")
+    id: str | None = Field(None, description="default: the number of the line")
+
+
+def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
+    """Every question of the file, in its order.
+
+    Args:
+        on_bad: is told of each line that does not fit, by number and reason; such a line is left out.
+
+    Raises:
+        DataError: the file cannot be read, or a bad line, unless ``on_bad`` accepts it.
+    """
+    examples, documents = [], _Documents()
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        examples.append(_example(_record(line), number, documents))
+                    except DataError as fault:
+                        on_bad(DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise DataError(f"{path} cannot be read: {fault}", accepted="UTF-8 JSON Lines") from fault
+    return examples
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of one line."""
+    return Record.model_json_schema()
+
+
+def _record(line: str) -> Record:
+    try:
+        return Record.model_validate(json.loads(line))
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the line"
+        raise DataError(f"{where}: {first['msg']}", accepted=", ".join(Record.model_fields)) from None
+    except ValueError as fault:
+        raise DataError(f"is not JSON ({fault})", accepted="one JSON object a line") from None
+
+
+class _Documents:
+    """Gives every distinct text of a document a place of its own in it."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, dict[str, int]] = {}
+        self._ends: dict[str, int] = {}
+
+    def passage(self, document: str, text: str, title: str) -> Passage:
+        places = self._places.setdefault(document, {})
+        if text not in places:
+            places[text] = self._ends.get(document, 0)
+            self._ends[document] = places[text] + len(text) + 1
+        return Passage(document, places[text], places[text] + len(text), text, title)
+
+
+def _example(record: Record, number: int, documents: _Documents) -> Example:
+    query = Query(record.question.strip(), id=record.id or f"line {number}")
+    if not query.text:
+        raise DataError("question: is blank")
+    # Without a name the passage is its own document: equal passages stay on one side of a split.
+    document = record.document or f"passage {hashlib.sha256(record.passage.encode()).hexdigest()[:12]}"
+    passage = documents.passage(document, record.passage, record.title)
+    negatives = tuple(documents.passage(f"{document} (negatives)", text, "") for text in record.negatives)
+    if not record.answers:
+        return Example(query, hard_negatives=(passage, *negatives))
+    spans = [_span(record, answer, first=place == 0) for place, answer in enumerate(record.answers)]
+    return Example(query, record.answers, (passage,), tuple(spans), negatives)
+
+
+def _span(record: Record, answer: str, *, first: bool) -> Span:
+    if not answer.strip():
+        raise DataError("answers: one is blank", accepted="words of the passage; [] for no answer")
+    start = record.start if first and record.start is not None else record.passage.find(answer)
+    if start < 0 or not record.passage.startswith(answer, start):
+        where = f"at character {start}" if start >= 0 else "in the passage"
+        raise DataError(f"answer {answer[:60]!r} does not stand {where}")
+    return Span(start, start + len(answer))

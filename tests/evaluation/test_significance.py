@@ -1,0 +1,60 @@
+"""Paired tests against exact enumeration, theory and their own guarantees."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragqa.evaluation.significance import paired
+
+
+def exact_p(gains: list[float]) -> float:
+    """Two-sided p over all 2^n swaps."""
+    observed = abs(sum(gains))
+    swaps = itertools.product((-1, 1), repeat=len(gains))
+    sums = [abs(sum(sign * gain for sign, gain in zip(signs, gains, strict=True))) for signs in swaps]
+    return sum(value >= observed - 1e-12 for value in sums) / len(sums)
+
+
+@pytest.mark.parametrize(
+    "gains",
+    [[1.0, 0.5, 0.25, 1.0, -0.25], [0.2] * 9, [1, -1, 0, 0, 1, 1, 0, 1], [0.1, 0.9, -0.4, 0.3, 0.8, 0.2]],
+)
+def test_the_p_value_is_that_of_all_swaps(gains: list[float]) -> None:
+    assert paired([0.0] * len(gains), gains).p == pytest.approx(exact_p(gains), abs=0.015)
+
+
+def test_the_interval_is_the_normal_one_for_many_questions() -> None:
+    gains = np.random.default_rng(3).normal(0.1, 0.4, 2000)
+    found = paired(np.zeros(2000).tolist(), gains.tolist())
+    error = gains.std() / np.sqrt(len(gains))
+    assert found.mean == pytest.approx(gains.mean())
+    assert found.low == pytest.approx(gains.mean() - 1.96 * error, abs=0.05 * error * 4)
+    assert found.high == pytest.approx(gains.mean() + 1.96 * error, abs=0.05 * error * 4)
+
+
+def test_equal_systems_do_not_differ() -> None:
+    found = paired([0.3, 1.0, 0.0], [0.3, 1.0, 0.0])
+    assert (found.mean, found.low, found.high, found.p, found.n) == (0, 0, 0, 1, 3)
+
+
+def test_a_seed_gives_the_same_figures_and_questions_that_do_not_match_are_refused() -> None:
+    before, after = [0.1, 0.5, 0.9, 0.3], [0.4, 0.5, 1.0, 0.0]
+    assert paired(before, after) == paired(before, after)
+    for left, right in (([], []), ([1.0], [1.0, 2.0])):
+        with pytest.raises(ValueError, match="scores before"):
+            paired(left, right)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30))
+def test_swapping_the_systems_turns_the_sign(scores: list[tuple[float, float]]) -> None:
+    before, after = [b for b, _ in scores], [a for _, a in scores]
+    there, back = paired(before, after), paired(after, before)
+    assert there.mean == pytest.approx(-back.mean)
+    assert there.low <= there.mean + 1e-9
+    assert there.mean - 1e-9 <= there.high
+    assert there.p == pytest.approx(back.p, abs=1e-9)
+    assert 0 < there.p <= 1

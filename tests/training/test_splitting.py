@@ -1,0 +1,46 @@
+"""Documents stay whole, and every question is in one part."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragqa.errors import TrainingError
+from ragqa.training.splitting import by_document, document_of
+from ragqa.types import Example, Passage, Query
+
+
+def about(document: str, number: int, answerable: bool = True) -> Example:
+    passage = Passage(document, number, number + 4, "text")
+    query = Query(f"{document} {number}?", id=f"{document}-{number}")
+    return Example(query, ("text",), (passage,)) if answerable else Example(query, hard_negatives=(passage,))
+
+
+EXAMPLES = [about(f"d{n % 23}", n, answerable=n % 4 != 0) for n in range(200)]
+
+
+@given(st.integers(0, 99), st.none() | st.integers(0, 8), st.none() | st.integers(0, 8))
+def test_parts_share_no_document_and_lose_no_question(
+    seed: int, validation: int | None, test: int | None
+) -> None:
+    split = by_document(EXAMPLES, validation, test, seed)
+    parts = [split.training, split.validation, split.test]
+    documents = [{document_of(e) for e in part} for part in parts]
+    assert not documents[0] & documents[1] | documents[0] & documents[2] | documents[1] & documents[2]
+    assert sorted(e.query.id for part in parts for e in part) == sorted(e.query.id for e in EXAMPLES)
+    assert len(documents[1]) == (2 if validation is None else validation)
+    assert len(documents[2]) == (2 if test is None else test)
+    assert split == by_document(EXAMPLES, validation, test, seed)
+
+
+def test_questions_that_nothing_answers_are_split_too() -> None:
+    split = by_document(EXAMPLES, None, None, 1)
+    for part in (split.training, split.validation, split.test):
+        assert any(not e.answers for e in part)
+        assert any(e.answers for e in part)
+
+
+def test_too_few_documents_are_refused() -> None:
+    with pytest.raises(
+        TrainingError, match=r"2 documents, of which 2 .* try: give each question its \"document\""
+    ):
+        by_document([about("a", 1), about("b", 2)], None, None, 1)
