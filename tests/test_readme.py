@@ -144,7 +144,7 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
 
 
 def test_training_page_names_every_setting_with_its_default() -> None:
-    from ragqa.training.run import ReaderRun, ScheduleConfig
+    from ragqa.training.settings import ReaderRun, ScheduleConfig
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     stated = dict(re.findall(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", text, re.MULTILINE))

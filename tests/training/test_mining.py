@@ -1,17 +1,11 @@
-"""Hard negatives hold no answer, and held-out documents stay out."""
+"""Hard negatives hold no answer."""
 
 from pathlib import Path
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ragqa.analysis import terms
 from ragqa.data import squad
-from ragqa.errors import TrainingError
 from ragqa.indexes.bm25 import Bm25Index
 from ragqa.training.mining import distinct_passages, with_hard_negatives
-from ragqa.training.run import split_by_document
 from ragqa.types import Example, Passage, Query, Span
 
 
@@ -43,25 +37,13 @@ def test_the_case_of_an_answer_does_not_hide_it() -> None:
     assert mined.hard_negatives == (other,)
 
 
-_examples = st.lists(st.integers(0, 12), min_size=1, max_size=40).map(
-    lambda documents: [
-        Example(Query(f"q{n}"), ("x",), (Passage(f"d{d}", n, n + 1, "x"),), (Span(0, 1),))
-        for n, d in enumerate(documents)
-    ]
-)
-
-
-@given(_examples, st.integers(1, 6), st.integers(0, 5))
-def test_no_document_is_on_both_sides(examples: list[Example], held_out: int, seed: int) -> None:
-    documents = {e.positives[0].doc_id for e in examples}
-    if held_out >= len(documents):
-        with pytest.raises(TrainingError, match=f"{len(documents)} documents") as caught:
-            split_by_document(examples, held_out, seed)
-        assert caught.value.next_step
-        return
-    training, kept = split_by_document(examples, held_out, seed)
-    left, right = ({e.positives[0].doc_id for e in side} for side in (training, kept))
-    assert not left & right
-    assert len(right) == held_out
-    assert sorted(e.query.text for e in [*training, *kept]) == sorted(e.query.text for e in examples)
-    assert split_by_document(examples[::-1], held_out, seed)[1] == kept[::-1]
+def test_own_negatives_come_first_and_an_unanswered_question_keeps_only_its_own() -> None:
+    gold, own, mined = (Passage(name, 0, 6, f"zurich {name}") for name in "abc")
+    index = Bm25Index()
+    index.add([["zurich"]] * 3)
+    asked = Query("Zurich?")
+    answered = Example(asked, ("a",), (gold,), (Span(7, 8),), (own,))
+    unanswered = Example(asked, hard_negatives=(own,))
+    first, second = with_hard_negatives([answered, unanswered], [gold, own, mined], index, 3)
+    assert first.hard_negatives == (own, mined)
+    assert second.hard_negatives == (own,)

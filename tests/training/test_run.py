@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import SPAN_FEATURES
-from ragqa.training.run import ReaderRun, finetune_reader, load_run
+from ragqa.training.run import calibrate_reader, finetune_reader, plan_reader
+from ragqa.training.settings import ReaderRun, load_run, schedule_for
 from ragqa.types import Hit, Passage, Query
 
 KILL_AT = 5
@@ -27,7 +29,7 @@ KILLED = f"""
 import os, signal, sys
 from pathlib import Path
 import torch
-from ragqa.training import run, trainer
+from ragqa.training import run, settings, trainer
 
 torch.set_num_threads(1)
 update = trainer.Trainer._update
@@ -38,7 +40,7 @@ def fatal(self, groups, rate):
     return update(self, groups, rate)
 
 trainer.Trainer._update = fatal
-run.finetune_reader(run.load_run(Path(sys.argv[1])), resume=False, report=print)
+run.finetune_reader(settings.load_run(Path(sys.argv[1])), resume=False, report=print)
 """
 
 
@@ -49,7 +51,8 @@ def described(folder: Path, bert: Path, questions: Path, **more: Any) -> Path:
         "output": str(folder / "run"),
         "backbone": str(bert),
         "dropout": 0.1,
-        "held_out_documents": 2,
+        "validation_documents": 1,
+        "test_documents": 1,
         "hard_negatives": 2,
         "schedule": {
             "epochs": 6,
@@ -77,13 +80,13 @@ def trained(
     """The model folder of one uninterrupted run."""
     torch.set_num_threads(1)
     run = load_run(described(tmp_path_factory.mktemp("whole"), tiny_bert, questions))
-    return finetune_reader(run, resume=False, report=reports.append)
+    return finetune_reader(run, resume=False, report=reports.append).model
 
 
 def test_a_run_reports_its_questions_its_steps_and_its_score(
     trained: Path, reports: list[dict[str, Any]]
 ) -> None:
-    assert reports[0] == {"training_questions": 24, "held_out_questions": 12}
+    assert reports[0] == {"training_questions": 24, "validation_questions": 6, "test_questions": 6}
     scores = [r["validation"] for r in reports if "validation" in r]
     assert len(scores) == 3
     (best,) = [r["best_validation_f1"] for r in reports if "best_validation_f1" in r]
@@ -127,12 +130,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     path = described(tmp_path, tiny_bert, questions)
     child = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=os.environ, capture_output=True)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    monkeypatch.setattr("ragqa.training.run.calibrate_reader", lambda *_: None)
+    monkeypatch.setattr("ragqa.training.run._calibrate", lambda *_: None)
     torch.set_num_threads(1)
     steps: list[int] = []
     folder = finetune_reader(
         load_run(path), resume=True, report=lambda values: steps.append(values.get("step", KILL_AT + 1))
-    )
+    ).model
     assert min(steps) > KILL_AT
     for name in ("run/last.safetensors", "run/best.safetensors", "run/model/model.safetensors"):
         assert (tmp_path / name).read_bytes() == (trained.parents[1] / name).read_bytes(), name
@@ -142,12 +145,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragqa.training.run.calibrate_reader", lambda *_: None)
+    monkeypatch.setattr("ragqa.training.run._calibrate", lambda *_: None)
     torch.set_num_threads(1)
     values: dict[str, Any] = {"start_from": str(trained), "freeze": ["encoder."], "storage": "float32"}
     said: list[dict[str, Any]] = []
     run = load_run(described(tmp_path, tiny_bert, questions, **values))
-    folder = finetune_reader(run, resume=False, report=said.append)
+    folder = finetune_reader(run, resume=False, report=said.append).model
 
     before, after = load_span(trained).state_dict(), load_span(folder).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -195,6 +198,59 @@ def test_a_file_that_describes_no_run_is_named(tmp_path: Path, text: str | bytes
 def test_too_few_documents_are_refused_before_any_training(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    run = load_run(described(tmp_path, tiny_bert, questions, held_out_documents=6))
+    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=5))
     with pytest.raises(TrainingError, match="6 documents, of which 6"):
         finetune_reader(run, resume=False, report=lambda _: None)
+
+
+def test_the_test_part_compares_the_reader_with_the_one_before(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    values: dict[str, Any] = {"start_from": str(trained), "storage": "float32"}
+    finished = finetune_reader(
+        load_run(described(tmp_path, tiny_bert, questions, **values)), resume=False, report=lambda _: None
+    )
+    comparison = finished.comparison
+    assert comparison is not None
+    assert comparison.questions == 6
+    for measured in (comparison.f1, comparison.exact_match):
+        assert measured.difference.mean == pytest.approx(measured.after - measured.before)
+        assert measured.difference.low <= measured.difference.mean <= measured.difference.high
+    card = (finished.model / "README.md").read_text()
+    assert "6 test questions" in card
+    assert f"{100 * comparison.f1.after:.1f}" in card
+
+
+def test_a_plan_tells_steps_and_minutes_and_trains_nothing(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    said: list[dict[str, Any]] = []
+    plan_reader(load_run(described(tmp_path, tiny_bert, questions)), said.append)
+    (plan,) = [r for r in said if "estimated_minutes" in r]
+    assert plan["steps"] == 12
+    assert plan["estimated_minutes"] >= 0
+    assert not list((tmp_path / "run").glob("*"))
+
+
+def test_the_confidence_is_fitted_where_there_are_questions_enough(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=2))
+    assert read_calibration(trained) == read_calibration(reader_folder("builtin"))
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    monkeypatch.setattr("ragqa.training.run.LEAST_TO_CALIBRATE", 10)
+    calibrate_reader(run, folder, lambda _: None)
+    fitted = read_calibration(folder)
+    assert fitted.span != read_calibration(trained).span
+    assert set(fitted.span.weights) == set(SPAN_FEATURES)
+    assert fitted.lexical == read_calibration(trained).lexical
+
+
+def test_a_schedule_follows_the_number_of_questions() -> None:
+    few, many = schedule_for(200, goes_on=True), schedule_for(90_000, goes_on=False)
+    assert few.epochs > many.epochs
+    assert few.batch_groups < many.batch_groups
+    assert few.learning_rate < many.learning_rate
+    assert few.head_learning_rate == few.learning_rate
+    assert few.validate_steps == 13  # once an epoch

@@ -205,3 +205,41 @@ def test_a_checkpoint_of_another_schedule_is_refused(start: Start, tmp_path: Pat
     changed.schedule = replace(SCHEDULE, learning_rate=1e-3, checkpoint_minutes=9.0)
     with pytest.raises(TrainingError, match=r"another schedule: learning_rate 0\.003 there, 0\.001 here; "):
         changed.train(resume=True)
+
+
+def test_a_run_stops_when_the_score_no_longer_rises_and_resuming_does_not_go_on(
+    start: Start, tmp_path: Path
+) -> None:
+    def patient() -> Trainer:
+        trainer, _ = start(tmp_path)
+        trainer.schedule = replace(SCHEDULE, patience=2)
+        trainer.validate = lambda _: 0.5
+        return trainer
+
+    first = patient()
+    first.train(resume=False)
+    assert (first.step, first.stale) == (6, 2)
+    again = patient()
+    assert again.train(resume=True) == 0.5
+    assert again.step == 6
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_the_weights(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, objective = start(tmp_path)
+    honest = objective.loss
+    monkeypatch.setattr(
+        objective, "loss", lambda m, b: honest(m, b) * (float("nan") if trainer.step == 3 else 1.0)
+    )
+    with pytest.raises(TrainingError, match="the loss of step 3 is nan"):
+        trainer.train(resume=False)
+    assert all(weight.isfinite().all() for weight in trainer.weights.state().values())
+
+
+def test_an_estimate_trains_nothing(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path)
+    before = weights(trainer)
+    assert trainer.seconds_per_step() > 0
+    assert_equal(before, weights(trainer))
+    assert trainer.step == 0

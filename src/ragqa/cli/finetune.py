@@ -2,12 +2,20 @@
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(help="Train a model on labelled questions.", no_args_is_help=True)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="YAML file that describes the run; --data alone needs none.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Labelled questions: JSON Lines, or JSON in the form of SQuAD.")
+]
 
 
 @app.callback()
@@ -17,40 +25,76 @@ def group() -> None:
 
 @app.command("reader")
 def reader(
-    config: Annotated[Path, typer.Option("--config", help="YAML file that describes the run.")],
+    data: Data = None,
+    config: Config = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the run (default: runs/reader).")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")
+    ] = False,
 ) -> None:
-    """Train the extractive reader; metrics go to metrics.jsonl in the run's folder."""
-    from ragqa.cli.printing import complain
-    from ragqa.training.run import finetune_reader, load_run
+    """Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run."""
+    from ragqa.cli.training_view import TrainingView, comparison_lines
+    from ragqa.training.run import finetune_reader, plan_reader
 
     _quieten_transformers()
-    run = load_run(config)
-    run.output.mkdir(parents=True, exist_ok=True)
-    with (run.output / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+    run = _run(data, config, output)
+    with closing(TrainingView()) as view:
+        if dry_run:
+            plan_reader(run, view.show)
+            return
+        run.output.mkdir(parents=True, exist_ok=True)
+        with (run.output / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
 
-        def report(values: dict[str, Any]) -> None:
-            metrics.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
-            metrics.flush()
-            complain("  ".join(f"{name} {value}" for name, value in values.items()))
+            def report(values: dict[str, Any]) -> None:
+                metrics.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
+                metrics.flush()
+                view.show(values)
 
-        folder = finetune_reader(run, resume=resume, report=report)
-    typer.echo(f"{folder}: use it with --set reader.model={folder}")
+            finished = finetune_reader(run, resume=resume, report=report)
+    for line in comparison_lines(finished.comparison):
+        typer.echo(line)
+    typer.echo(f"{finished.model}: use it with --set reader.model={finished.model}")
 
 
 @app.command("calibrate")
 def calibrate(
-    config: Annotated[Path, typer.Option("--config", help="YAML file of the run that trained the reader.")],
     model: Annotated[Path, typer.Option("--model", help="Folder of the reader.")],
+    data: Data = None,
+    config: Config = None,
 ) -> None:
     """Fit the confidence and the operating point of a reader again, without training it."""
-    from ragqa.cli.printing import complain
-    from ragqa.training.run import calibrate_reader, load_run
+    from ragqa.cli.training_view import TrainingView
+    from ragqa.training.run import calibrate_reader
 
-    calibrate_reader(load_run(config), model, lambda values: complain(json.dumps(values)))
+    with closing(TrainingView()) as view:
+        calibrate_reader(_run(data, config, None), model, view.show)
     typer.echo(f"{model}/calibration.json")
+
+
+def _run(data: Path | None, config: Path | None, output: Path | None) -> Any:
+    """The run that the options describe: a file's, or one that trains the shipped reader further.
+
+    Raises:
+        UsageError: neither data nor a file.
+    """
+    from ragqa.errors import UsageError
+    from ragqa.training.settings import ReaderRun, load_run
+
+    if config is None and data is None:
+        raise UsageError(
+            "there is nothing to train on",
+            accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
+            next_step="ragqa finetune reader --data my_questions.jsonl --dry-run",
+        )
+    given = {name: value for name, value in (("data", data), ("output", output)) if value is not None}
+    if config is None:
+        return ReaderRun(data=given.pop("data"), start_from="builtin", **given)
+    return load_run(config).model_copy(update=given)
 
 
 def _quieten_transformers() -> None:

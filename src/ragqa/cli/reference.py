@@ -1,8 +1,9 @@
-"""``python -m ragqa.cli.reference docs``: write docs/cli.md and docs/config.md from the program itself.
+"""``python -m ragqa.cli.reference docs``: write docs/cli.md, docs/config.md and docs/questions.schema.json.
 
 With ``--check`` nothing is written, and a page that differs is an error: documentation cannot drift.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from ragqa import plugins
 from ragqa.cli.app import app
 from ragqa.config import PLUGIN_SECTIONS, Config, PluginSpec
+from ragqa.data import jsonl
 
 
 def cli_page() -> str:
@@ -59,11 +61,18 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     return rows
 
 
+def questions_schema() -> str:
+    """The JSON Schema of a line of training questions."""
+    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", **jsonl.schema()}
+    return json.dumps(described, indent=1) + "\n"
+
+
 def main(arguments: list[str]) -> int:
-    """Write or check both pages below the folder named last."""
+    """Write or check every page below the folder named last."""
     folder = Path(arguments[-1])
     stale = []
-    for name, text in (("cli.md", cli_page()), ("config.md", config_page())):
+    pages = {"cli.md": cli_page(), "config.md": config_page(), "questions.schema.json": questions_schema()}
+    for name, text in pages.items():
         path = folder / name
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")

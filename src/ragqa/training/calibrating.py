@@ -72,7 +72,7 @@ def retrieve_for(
         examples, away, retriever.retrieve([e.query.text for e in examples], 4 * top_k), strict=True
     ):
         kept = [h for h in hits if not (without and _answers(h.passage, example))]
-        found.append(Retrieved(example, tuple(kept[:top_k]), not without))
+        found.append(Retrieved(example, tuple(kept[:top_k]), bool(example.answers) and not without))
     return found
 
 
@@ -103,6 +103,12 @@ def calibrate(
         _fitted(span_rows, SPAN_FEATURES, max_refused),
         _fitted(lexical_rows, LEXICAL_FEATURES, max_refused) if lexical_rows else shipped_lexical(),
     )
+
+
+def keep_calibration(folder: Path, earlier: Path) -> None:
+    """Give the reader in ``folder`` the calibration of the ``earlier`` one."""
+    values = pretrained.read_calibration(earlier)
+    _store(folder, values.retrieval_weight, values.span, values.lexical)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ def distinct_passages(examples: Sequence[Example]) -> list[Passage]:
 def with_hard_negatives(
     examples: Sequence[Example], passages: Sequence[Passage], index: TermIndex, count: int
 ) -> Iterator[Example]:
-    """Each example with up to ``count`` of the best-ranked passages that hold none of its answers.
+    """Each example with its own negatives and, up to ``count``, the best-ranked passages that hold none of its answers.
+
+    A question without an answer keeps its own alone: nothing tells that another passage does not answer it.
 
     Args:
         index: a term index whose rows are ``passages``.
@@ -29,8 +31,9 @@ def with_hard_negatives(
         ranked = index.search([terms(e.query.text) for e in batch], 4 * count)
         for example, (_, rows) in zip(batch, ranked, strict=True):
             found = [passages[int(row)] for row in rows]
-            wrong = [p for p in found if _is_negative(p, example)]
-            yield replace(example, hard_negatives=tuple(wrong[:count]))
+            own = example.hard_negatives
+            mined = [p for p in found if p not in own and _is_negative(p, example)] if example.answers else []
+            yield replace(example, hard_negatives=(*own, *mined[: max(0, count - len(own))]))
 
 
 def _is_negative(passage: Passage, example: Example) -> bool:

@@ -3,141 +3,113 @@
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
-from ragqa import backbone, checkpoints, devices, plugins, pretrained
+from ragqa import backbone, checkpoints, data, devices, plugins, pretrained
 from ragqa.analysis import terms
 from ragqa.config import Config
-from ragqa.data import squad
-from ragqa.errors import ConfigError, TrainingError
-from ragqa.evaluation.answers import exact_match, f1
-from ragqa.models.span import SpanModel, freeze, overlay
-from ragqa.spans import best_spans
+from ragqa.errors import TrainingError
+from ragqa.models.span import SpanModel, freeze, load_span, overlay
+from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
-from ragqa.training.calibrating import UNANSWERABLE_SHARE, MemoryRetriever, Retrieved, calibrate, retrieve_for
+from ragqa.training.calibrating import (
+    UNANSWERABLE_SHARE,
+    MemoryRetriever,
+    Retrieved,
+    calibrate,
+    keep_calibration,
+    retrieve_for,
+)
+from ragqa.training.card import model_card
+from ragqa.training.judging import Comparison, compare, mean_f1
 from ragqa.training.mining import distinct_passages, with_hard_negatives
 from ragqa.training.objectives.span import SpanObjective
+from ragqa.training.settings import ReaderRun, ScheduleConfig, schedule_for
+from ragqa.training.splitting import Split, by_document
 from ragqa.training.trainer import Schedule, Trainer
 from ragqa.types import Example
-from ragqa.windows import load_tokenizer, pad, tokenize
+from ragqa.windows import load_tokenizer
+
+LEAST_TO_CALIBRATE = 100
+"""Answerable validation questions below which the confidence of the reader before it is kept."""
 
 Report = Callable[[dict[str, Any]], None]
 
 
-class ScheduleConfig(BaseModel):
-    """See ``ragqa.training.trainer.Schedule``."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The folder of the trained reader, and how it compares on the test part with the one before it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(2, ge=1)
-    max_steps: int | None = Field(None, ge=1, description="end (and decay the learning rate) earlier")
-    batch_groups: int = Field(32, ge=1)
-    learning_rate: float = Field(2.5e-4, gt=0)
-    head_learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_share: float = Field(0.06, ge=0, lt=1)
-    clip_norm: float = Field(1.0, gt=0)
-    seed: int = 13
-    checkpoint_minutes: float = Field(5.0, gt=0)
-    validate_steps: int = Field(1000, ge=1)
+    model: Path
+    comparison: Comparison | None
 
 
-class ReaderRun(BaseModel):
-    """Everything that decides a training run of the reader; one YAML file."""
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A run before its first step."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    data: Path = Field(description="SQuAD JSON with the training questions")
-    lexical_data: Path | None = Field(
-        None,
-        description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
-    )
-    output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
-    backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
-    start_from: str | None = Field(
-        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
-    )
-    freeze: tuple[str, ...] = Field(
-        ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
-    )
-    dropout: float = Field(0.0, ge=0, lt=1)
-    held_out_documents: int = Field(20, ge=1, description="documents kept for validation and calibration")
-    held_out_seed: int = Field(13, description="which documents; keep it when going on from a reader")
-    validation_questions: int = Field(600, ge=1)
-    hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
-    hard_negative_share: float = Field(0.2, ge=0, le=1)
-    unanswerable_share: float = Field(0.05, ge=0, le=1)
-    calibration_questions: int = Field(2000, ge=50, description="at most so many held-out questions")
-    max_refused: float = Field(
-        0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
-    )
-    storage: Literal["float32", "float16", "int8"] = "int8"
-    schedule: ScheduleConfig = ScheduleConfig()
+    run: ReaderRun
+    schedule: ScheduleConfig
+    split: Split
+    trainer: Trainer
+    objective: SpanObjective
+    start: dict[str, Tensor]
 
 
-def load_run(path: Path) -> ReaderRun:
-    """The run that a YAML file describes.
-
-    Raises:
-        ConfigError: unreadable, or a setting that does not fit.
-    """
-    try:
-        return ReaderRun.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise ConfigError(
-            f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
-        ) from fault
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(
-            f"{path}: {where}: {first['msg']}", accepted=", ".join(ReaderRun.model_fields)
-        ) from None
+def plan_reader(run: ReaderRun, report: Report) -> None:
+    """Report what a run would do and how long it would take, without training."""
+    prepared = _prepare(run, report)
+    _report_plan(prepared, report)
 
 
-def split_by_document(
-    examples: Sequence[Example], held_out: int, seed: int
-) -> tuple[list[Example], list[Example]]:
-    """Training and held-out examples that share no document.
-
-    Raises:
-        TrainingError: too few documents to hold any out.
-    """
-    documents = sorted({e.positives[0].doc_id for e in examples if e.positives})
-    if held_out >= len(documents):
-        raise TrainingError(
-            f"{len(documents)} documents, of which {held_out} should be held out",
-            accepted="fewer held-out documents than there are",
-            next_step="held_out_documents: 1",
-        )
-    random.Random(seed).shuffle(documents)
-    kept = set(documents[:held_out])
-    inside = [e for e in examples if e.positives and e.positives[0].doc_id in kept]
-    outside = [e for e in examples if e.positives and e.positives[0].doc_id not in kept]
-    return outside, inside
-
-
-def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
-    """Train a span reader and write it to ``run.output/model``; returns that folder.
+def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Finished:
+    """Train a span reader and write it to ``run.output/model``.
 
     Killed at any point, ``resume`` continues from the last checkpoint to the same weights.
+
+    Raises:
+        DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
+    prepared = _prepare(run, report)
+    _report_plan(prepared, report)
+    trainer = prepared.trainer
+    if prepared.start and not resume:
+        report({"validation_before": round(trainer.score(), 4)})
+    best = trainer.train(resume=resume)
+    report({"best_validation_f1": round(best, 4)})
+    target = run.output / "model"
+    # What this run froze but the earlier one had trained belongs to the model, too.
+    trained = {**prepared.start, **checkpoints.load_tensors(run.output / "best.safetensors")}
+    config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
+    checkpoints.save(target, trained, config, run.storage)
+    resolved = run.model_copy(update={"schedule": prepared.schedule})
+    (target / "run.json").write_text(
+        json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
+    )
+    _calibrate(run, prepared.split, target, report)
+    comparison = _compare(prepared, target)
+    (target / "README.md").write_text(
+        model_card(run, prepared.schedule, prepared.split, best, comparison), encoding="utf-8"
+    )
+    return Finished(target, comparison)
+
+
+def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
+    """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``."""
+    _calibrate(run, _split(run, report), folder, report)
+
+
+def _prepare(run: ReaderRun, report: Report) -> _Prepared:
     keep_freed_memory()
-    examples = _load(run.data, report)
-    training, held_out = split_by_document(examples, run.held_out_documents, run.held_out_seed)
-    report({"training_questions": len(training), "held_out_questions": len(held_out)})
-    if run.hard_negatives:
-        passages = distinct_passages(examples)
-        index = plugins.build("indexes", {"name": "bm25"})
-        index.add([terms(p.titled_text) for p in passages])
-        training = list(with_hard_negatives(training, passages, index, run.hard_negatives))
-    torch.manual_seed(run.schedule.seed)
+    split = _split(run, report)
+    checking.require_signal(split.training)
+    schedule = run.schedule or schedule_for(len(split.training), goes_on=run.start_from is not None)
+    torch.manual_seed(schedule.seed)
     model, start = _initial(run)
     freeze(model, run.freeze)
     objective = SpanObjective(
@@ -145,32 +117,56 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Path:
         hard_negative_share=run.hard_negative_share,
         unanswerable_share=run.unanswerable_share,
     )
-    random.Random(run.held_out_seed).shuffle(held_out)
-    validation = held_out[: run.validation_questions]
+    validation = _shuffled([e for e in split.validation if e.answers], run.split_seed)
     trainer = Trainer(
         model,
         objective,
-        training,
-        Schedule(**run.schedule.model_dump()),
+        _with_negatives(run, split, report),
+        Schedule(**schedule.model_dump()),
         run.output,
         dtype=torch.bfloat16 if devices.choose_precision("auto", "cpu") == "bf16" else torch.float32,
-        validate=lambda m: span_scores(m, objective, validation)[1],
+        validate=lambda m: mean_f1(m, objective, validation[: run.validation_questions]),
         report=report,
     )
-    if start and not resume:
-        report({"validation_before": round(trainer.score(), 4)})
-    best = trainer.train(resume=resume)
-    report({"best_validation_f1": best})
-    target = run.output / "model"
-    config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
-    # What this run froze but the earlier one had trained belongs to the model, too.
-    trained = {**start, **checkpoints.load_tensors(run.output / "best.safetensors")}
-    checkpoints.save(target, trained, config, run.storage)
-    (target / "run.json").write_text(
-        json.dumps(run.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
+    return _Prepared(run, schedule, split, trainer, objective, start)
+
+
+def _report_plan(prepared: _Prepared, report: Report) -> None:
+    trainer, schedule = prepared.trainer, prepared.schedule
+    seconds = trainer.seconds_per_step()
+    report(
+        {
+            "epochs": schedule.epochs,
+            "steps": trainer.steps,
+            "batch_groups": schedule.batch_groups,
+            "learning_rate": schedule.learning_rate,
+            "estimated_minutes": round(trainer.steps * seconds / 60, 1),
+        }
     )
-    calibrate_reader(run, target, report)
-    return target
+
+
+def _split(run: ReaderRun, report: Report) -> Split:
+    examples = checking.consistent(_load(run.data, report), _left_out(report))
+    split = by_document(examples, run.validation_documents, run.test_documents, run.split_seed)
+    report(
+        {
+            "training_questions": len(split.training),
+            "validation_questions": len(split.validation),
+            "test_questions": len(split.test),
+        }
+    )
+    return split
+
+
+def _with_negatives(run: ReaderRun, split: Split, report: Report) -> Sequence[Example]:
+    """The training part, each question with passages that look right and are not: its own first, then mined ones."""
+    if not run.hard_negatives:
+        return split.training
+    report({"stage": "mining hard negatives"})
+    passages = distinct_passages([*split.training, *split.validation, *split.test])
+    index = plugins.build("indexes", {"name": "bm25"})
+    index.add([terms(p.titled_text) for p in passages])
+    return list(with_hard_negatives(split.training, passages, index, run.hard_negatives))
 
 
 def _initial(run: ReaderRun) -> tuple[SpanModel, dict[str, Tensor]]:
@@ -195,11 +191,25 @@ def _initial(run: ReaderRun) -> tuple[SpanModel, dict[str, Tensor]]:
     return model, tensors
 
 
-def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
-    """Fit the calibration of the reader in ``folder`` on the held-out documents of ``run``."""
-    examples = _load(run.data, report)
-    _, held_out = split_by_document(examples, run.held_out_documents, run.held_out_seed)
-    spans = _retrieved(held_out, examples, run)
+def _compare(prepared: _Prepared, folder: Path) -> Comparison | None:
+    """The trained reader, as it was stored, beside the one before it, on the answerable questions of the test part."""
+    asked = [e for e in prepared.split.test if e.answers]
+    if not asked:
+        return None
+    before = pretrained.reader_folder(prepared.run.start_from or "builtin")
+    other = SpanObjective(load_tokenizer(pretrained.backbone_of(before)))
+    return compare((load_span(before), other), (load_span(folder), prepared.objective), asked)
+
+
+def _calibrate(run: ReaderRun, split: Split, folder: Path, report: Report) -> None:
+    answerable = sum(bool(e.answers) for e in split.validation)
+    if answerable < LEAST_TO_CALIBRATE:
+        before = run.start_from or "builtin"
+        keep_calibration(folder, pretrained.reader_folder(before))
+        report({"confidence": f"that of {before}: {answerable} validation questions are too few to fit one"})
+        return
+    everything = [*split.training, *split.validation, *split.test]
+    spans = _retrieved(split.validation, everything, run)
     lexical = []
     if run.lexical_data:
         chinese = _load(run.lexical_data, report)
@@ -211,50 +221,21 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
 
 
 def _load(path: Path, report: Report) -> list[Example]:
-    return squad.load(path, on_bad=lambda fault: report({"left out": str(fault)}))
+    return data.read(path, on_bad=_left_out(report))
+
+
+def _left_out(report: Report) -> Callable[[Exception], None]:
+    return lambda fault: report({"left out": str(fault)})
+
+
+def _shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+    found = list(examples)
+    random.Random(seed).shuffle(found)
+    return found
 
 
 def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: ReaderRun) -> list[Retrieved]:
     config = Config()
-    chosen = list(asked)
-    random.Random(run.schedule.seed).shuffle(chosen)
+    chosen = _shuffled(asked, run.split_seed)[: run.calibration_questions]
     retriever = MemoryRetriever(distinct_passages(everything), config)
-    return retrieve_for(
-        chosen[: run.calibration_questions], retriever, config.top_k, UNANSWERABLE_SHARE, run.schedule.seed
-    )
-
-
-def span_scores(
-    model: nn.Module, objective: SpanObjective, examples: Sequence[Example]
-) -> tuple[float, float]:
-    """Exact match and F1 with each question's own passage, means over ``examples``."""
-    exact = overlap = 0.0
-    ordered = sorted(examples, key=lambda e: len(e.positives[0].text))
-    for at in range(0, len(ordered), 32):
-        batch = ordered[at : at + 32]
-        for example, prediction in zip(batch, _predict(model, objective, batch), strict=True):
-            exact += exact_match(prediction, example.answers)
-            overlap += f1(prediction, example.answers)
-    return exact / len(examples), overlap / len(examples)
-
-
-def _predict(model: nn.Module, objective: SpanObjective, batch: Sequence[Example]) -> list[str]:
-    passages = [e.positives[0] for e in batch]
-    tokenizer, windower = objective.tokenizer, objective.windower
-    queries = tokenize(tokenizer, [e.query.text for e in batch])
-    titles = tokenize(tokenizer, [p.title for p in passages])
-    texts = tokenize(tokenizer, [p.text for p in passages])
-    cut = [
-        list(windower.windows(q.ids, t.ids, x.ids)) for q, t, x in zip(queries, titles, texts, strict=True)
-    ]
-    flat = [window for windows in cut for window in windows]
-    ids, mask, kinds, answerable = pad(flat, windower)
-    start, end = (scores.numpy() for scores in model(*map(torch.from_numpy, (ids, mask, kinds))))
-    found, row = [], 0
-    for windows, text, passage in zip(cut, texts, passages, strict=True):
-        rows = slice(row, row + len(windows))
-        row += len(windows)
-        owners = [0] * len(windows)
-        spans = best_spans(start[rows], end[rows], answerable[rows], windows, owners, [text]).spans
-        found.append(passage.text[spans[0].start : spans[0].end] if spans else "")
-    return found
+    return retrieve_for(chosen, retriever, config.top_k, UNANSWERABLE_SHARE, run.split_seed)

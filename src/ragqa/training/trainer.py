@@ -56,6 +56,7 @@ class Schedule:
     checkpoint_minutes: float = 5.0
     validate_steps: int = 1000
     max_steps: int | None = None
+    patience: int | None = None
 
     def rate_at(self, step: int, steps: int) -> float:
         """Factor on the learning rate: linear up over the warm-up, then linear down to zero."""
@@ -99,8 +100,29 @@ class Trainer:
         self.validate, self.report = validate, report
         self.weights = MasterWeights(model, dtype)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
-        self.step, self.best = 0, -math.inf
+        self.step, self.best, self.stale = 0, -math.inf, 0
+        self.objective.prepare(examples)
+        self._drawn = (0, *self.epoch(0))
+        self._steps_per_epoch = len(self._drawn[2])
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run, unless it stops early."""
+        whole = self._steps_per_epoch * self.schedule.epochs
+        return min(whole, self.schedule.max_steps or whole)
+
+    def seconds_per_step(self, batches: int = 4) -> float:
+        """Measured on batches of every length; trains nothing."""
+        _, groups, planned = self._drawn
+        ordered = sorted(planned, key=lambda batch: max(groups[i].length for i in batch))
+        chosen = ordered[:: max(1, len(ordered) // batches)][:batches]
+        self.model.train()
+        self._gradients([groups[i] for i in chosen[0]])  # the first pays for every allocation
+        started = time.perf_counter()
+        for batch in chosen:
+            self._gradients([groups[i] for i in batch])
+        return (time.perf_counter() - started) / len(chosen)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """No weight decay on biases and norms; a fresh head learns faster than the pretrained encoder."""
@@ -124,28 +146,25 @@ class Trainer:
 
     def train(self, *, resume: bool) -> float:
         """Run to the end (or on from the last checkpoint) and return the best validation score."""
-        s = self.schedule
-        self.objective.prepare(self.examples)
-        epochs = {0: self.epoch(0)}
-        per_epoch = len(epochs[0][1])
-        steps = min(per_epoch * s.epochs, s.max_steps or per_epoch * s.epochs)
+        s, steps = self.schedule, self.steps
+        report_steps = min(50, max(1, steps // 40))
         if resume:
             self._load()
         self.model.train()
         saved = started = time.monotonic()
         losses: list[float] = []
         seen = 0
-        while self.step < steps:
-            number, at = divmod(self.step, per_epoch)
-            if number not in epochs:
-                epochs = {number: self.epoch(number)}
-            groups, batches = epochs[number]
+        while self.step < steps and not self._stopped:
+            number, at = divmod(self.step, self._steps_per_epoch)
+            if number != self._drawn[0]:
+                self._drawn = (number, *self.epoch(number))
+            _, groups, batches = self._drawn
             # The number of unusable examples can differ by a few between epochs: wrap, never fail.
             batch = [groups[i] for i in batches[at % len(batches)]]
             losses.append(self._update(batch, s.rate_at(self.step, steps)))
             seen += len(batch)
             self.step += 1
-            if self.step % 50 == 0:
+            if self.step % report_steps == 0:
                 speed = seen / (time.monotonic() - started)
                 self.report(
                     {
@@ -159,21 +178,39 @@ class Trainer:
                 losses.clear()
             if self.step % s.validate_steps == 0 or self.step == steps:
                 self._validate()
-            if time.monotonic() - saved > 60 * s.checkpoint_minutes or self.step == steps:
+            if time.monotonic() - saved > 60 * s.checkpoint_minutes:
                 self._save()
                 saved = time.monotonic()
+        if self._stopped:
+            self.report({"step": self.step, "stopped": f"{self.stale} validations without a better score"})
+        self._save()
         return self.best
+
+    @property
+    def _stopped(self) -> bool:
+        return self.schedule.patience is not None and self.stale >= self.schedule.patience
 
     def _update(self, groups: list[Any], rate: float) -> float:
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)  # dropout: same on resume
-        loss = self.objective.loss(self.model, self.objective.collate(groups))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.weights.collect_gradients()
+        loss = self._gradients(groups)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of step {self.step} is {loss}; the weights before it are kept in {self.folder}",
+                accepted="finite losses",
+                next_step="lower the learning rates and --resume from the last checkpoint into another output",
+            )
         torch.nn.utils.clip_grad_norm_(self.weights.masters.values(), self.schedule.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         self.optimizer.step()
         self.weights.publish()
+        return loss
+
+    def _gradients(self, groups: list[Any]) -> float:
+        """The loss of a batch; its gradients replace those of the masters."""
+        loss = self.objective.loss(self.model, self.objective.collate(groups))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.weights.collect_gradients()
         return float(loss.detach())
 
     def score(self) -> float:
@@ -187,8 +224,9 @@ class Trainer:
     def _validate(self) -> None:
         score = self.score()
         self.report({"step": self.step, "validation": round(score, 4)})
+        self.stale += 1
         if score > self.best:
-            self.best = score
+            self.best, self.stale = score, 0
             _write(self.folder / "best.safetensors", self.weights.state())
 
     def _save(self) -> None:
@@ -197,7 +235,12 @@ class Trainer:
         for name, master in self.weights.masters.items():
             for key, value in self.optimizer.state.get(master, {}).items():
                 tensors[f"{key}/{name}"] = value
-        position = {"step": self.step, "best": self.best, "schedule": asdict(self.schedule)}
+        position = {
+            "step": self.step,
+            "best": self.best,
+            "stale": self.stale,
+            "schedule": asdict(self.schedule),
+        }
         _write(self.folder / "last.safetensors", tensors, {"position": json.dumps(position)})
 
     def _load(self) -> None:
@@ -210,7 +253,7 @@ class Trainer:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
             position = json.loads(stored.metadata()["position"])
         _check_schedule(position["schedule"], asdict(self.schedule), path)
-        self.step, self.best = position["step"], position["best"]
+        self.step, self.best, self.stale = position["step"], position["best"], position["stale"]
         by_kind: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             kind, name = key.split("/", 1)

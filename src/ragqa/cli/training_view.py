@@ -1,0 +1,74 @@
+"""What a training run shows: a bar with loss and score in a terminal, lines elsewhere, a table at the end."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ragqa.cli.printing import complain
+
+if TYPE_CHECKING:
+    from ragqa.training.judging import Comparison
+
+
+class TrainingView:
+    """Shows the reports of a run on stderr. In a terminal the steps move a bar; every other report is a line."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._validation = ""
+
+    def show(self, values: Mapping[str, Any]) -> None:
+        """One report of the trainer."""
+        if "validation" in values:
+            self._validation = f"{100 * values['validation']:.1f}"
+        if "loss" in values and sys.stderr.isatty():
+            self._move(values)
+            return
+        line = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+        if self._bar is None:
+            complain(line)
+        else:
+            self._bar.console.print(line, highlight=False, markup=False)
+
+    def _move(self, values: Mapping[str, Any]) -> None:
+        if self._bar is None:
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("loss {task.fields[loss]:.3f}  F1 {task.fields[score]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=values["steps"], loss=values["loss"], score="–")
+            self._bar.start()
+        score = self._validation or "–"
+        self._bar.update(self._task, completed=values["step"], loss=values["loss"], score=score)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def comparison_lines(comparison: "Comparison | None") -> list[str]:
+    """The table before / after of the test part."""
+    from ragqa.training.card import measures
+
+    if comparison is None:
+        return []
+    lines = [
+        f"{comparison.questions:,} test questions",
+        f"{'':14}{'before':>8}{'after':>8}  difference (95 %)",
+    ]
+    for name, value in measures(comparison):
+        found = value.difference
+        lines.append(
+            f"{name:14}{100 * value.before:8.1f}{100 * value.after:8.1f}  "
+            f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})  p = {found.p:.4f}"
+        )
+    return lines

@@ -1,0 +1,107 @@
+"""What decides a training run: one YAML file, or sensible values for the size of the data."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragqa.errors import ConfigError
+
+
+class ScheduleConfig(BaseModel):
+    """See ``ragqa.training.trainer.Schedule``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(2, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="end (and decay the learning rate) earlier")
+    patience: int | None = Field(
+        None, ge=1, description="end after so many validations without a better score"
+    )
+    batch_groups: int = Field(32, ge=1)
+    learning_rate: float = Field(2.5e-4, gt=0)
+    head_learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_share: float = Field(0.06, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    seed: int = 13
+    checkpoint_minutes: float = Field(5.0, gt=0)
+    validate_steps: int = Field(1000, ge=1)
+
+
+class ReaderRun(BaseModel):
+    """Everything that decides a training run of the reader; one YAML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(description="the training questions: JSON Lines or SQuAD JSON")
+    lexical_data: Path | None = Field(
+        None,
+        description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
+    )
+    output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
+    backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
+    start_from: str | None = Field(
+        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
+    )
+    freeze: tuple[str, ...] = Field(
+        ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1)
+    validation_documents: int | None = Field(
+        None, ge=1, description="documents for validation and calibration; default: a tenth"
+    )
+    test_documents: int | None = Field(
+        None, ge=0, description="documents for the comparison before / after; default: a tenth"
+    )
+    split_seed: int = Field(13, description="which documents; keep it when going on from a reader")
+    validation_questions: int = Field(600, ge=1)
+    hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
+    hard_negative_share: float = Field(0.2, ge=0, le=1)
+    unanswerable_share: float = Field(0.05, ge=0, le=1)
+    calibration_questions: int = Field(2000, ge=50, description="at most so many of the validation part")
+    max_refused: float = Field(
+        0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
+    )
+    storage: Literal["float32", "float16", "int8"] = "int8"
+    schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
+
+
+def load_run(path: Path) -> ReaderRun:
+    """The run that a YAML file describes.
+
+    Raises:
+        ConfigError: unreadable, or a setting that does not fit.
+    """
+    try:
+        return ReaderRun.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise ConfigError(
+            f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
+        ) from fault
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ConfigError(
+            f"{path}: {where}: {first['msg']}", accepted=", ".join(ReaderRun.model_fields)
+        ) from None
+
+
+def schedule_for(questions: int, *, goes_on: bool) -> ScheduleConfig:
+    """A schedule for so many training questions.
+
+    Few questions are seen more often, in smaller batches, and judged once an epoch; a trained reader is changed at
+    half the rate of one with fresh heads, whose own rate would tear at what its heads know.
+    """
+    batch = 32 if questions >= 2000 else 16
+    epochs = 5 if questions < 1000 else 3 if questions < 10_000 else 2
+    rate = 1.2e-4 if goes_on else 2.5e-4
+    return ScheduleConfig(
+        epochs=epochs,
+        patience=3,
+        batch_groups=batch,
+        learning_rate=rate,
+        head_learning_rate=rate if goes_on else 1e-3,
+        validate_steps=max(1, min(1000, -(-questions // batch))),
+    )
