@@ -65,8 +65,8 @@ def test_equal_passages_are_one_and_unlike_ones_of_a_document_have_places_of_the
         (lease(answers=[" "]), "answers: one is blank"),
         (lease(answer="May"), "answer: "),
         ({"question": "Why?"}, "passage: "),
-        ("[1, 2]", "the line: "),
-        ("{", "is not JSON"),
+        ("[1, 2]", "is no JSON object (a value of another kind)"),
+        ("{", "is no JSON object"),
     ],
 )
 def test_a_bad_line_is_named_with_its_reason_and_the_others_are_kept(

@@ -21,7 +21,8 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         with path.open(encoding="utf-8") as file:
             first = next((line for line in file if line.strip()), "")
     except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"{path} cannot be read: {fault}", accepted=ACCEPTED) from fault
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise DataError(f"{path} cannot be read: {reason}", accepted=ACCEPTED) from fault
     if not first:
         raise DataError(f"{path} is empty", accepted=ACCEPTED)
     examples = jsonl.load(path, on_bad) if _is_record(first) else squad.load(path, on_bad)

@@ -66,13 +66,16 @@ def schema() -> Mapping[str, Any]:
 
 def _record(line: str) -> Record:
     try:
-        return Record.model_validate(json.loads(line))
+        value = json.loads(line)
+        if not isinstance(value, dict):
+            raise ValueError("a value of another kind")
+        return Record.model_validate(value)
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the line"
         raise DataError(f"{where}: {first['msg']}", accepted=", ".join(Record.model_fields)) from None
     except ValueError as fault:
-        raise DataError(f"is not JSON ({fault})", accepted="one JSON object a line") from None
+        raise DataError(f"is no JSON object ({fault})", accepted="one JSON object a line") from None
 
 
 class _Documents:

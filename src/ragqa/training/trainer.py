@@ -104,7 +104,6 @@ class Trainer:
         self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
         self._steps_per_epoch = len(self._drawn[2])
-        folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def steps(self) -> int:
@@ -147,6 +146,7 @@ class Trainer:
     def train(self, *, resume: bool) -> float:
         """Run to the end (or on from the last checkpoint) and return the best validation score."""
         s, steps = self.schedule, self.steps
+        self.folder.mkdir(parents=True, exist_ok=True)
         report_steps = min(50, max(1, steps // 40))
         if resume:
             self._load()

@@ -1,0 +1,101 @@
+"""`ragqa finetune` from a file of questions to a reader that answers, as a user meets it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLACES = ("harbour", "meadow", "desert", "valley", "island", "forest")
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """36 questions about 12 documents, and a line that does not fit."""
+    path = tmp_path / "questions.jsonl"
+    records = [
+        {
+            "question": f"Where does heron {n} of pond {pond} live?",
+            "passage": f"Heron {n} of pond {pond} lives in the {PLACES[(n + pond) % 6]} and eats fish.",
+            "answers": [f"the {PLACES[(n + pond) % 6]}"],
+            "document": f"pond {pond}",
+        }
+        for pond in range(12)
+        for n in range(3)
+    ]
+    lines = [*map(json.dumps, records), json.dumps({**records[0], "answers": ["the moon"]})]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_a_dry_run_names_bad_lines_and_tells_the_plan(
+    ragqa: Any, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ragqa("finetune", "reader", "--data", str(questions), "--dry-run")
+    assert done.code == 0
+    assert done.out == ""
+    said = done.err.splitlines()
+    assert said[0].startswith(
+        f"left out {questions} line 37: answer 'the moon' does not stand in the passage"
+    )
+    assert "training questions 30  validation questions 3  test questions 3" in said
+    assert any("steps" in line and "estimated minutes" in line for line in said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_ends_with_a_table_and_a_reader_that_answers(
+    ragqa: Any, questions: Path, tmp_path: Path
+) -> None:
+    schedule = {"epochs": 1, "batch_groups": 16, "learning_rate": 1e-5, "head_learning_rate": 1e-5}
+    values = {"data": "replaced.jsonl", "start_from": "builtin", "hard_negatives": 0, "schedule": schedule}
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    output = tmp_path / "run"
+    done = ragqa(
+        "finetune", "reader", "--config", str(config), "--data", str(questions), "--output", str(output)
+    )
+    assert done.code == 0, done.err
+    head, columns, f1, exact, last = done.out.splitlines()
+    assert head == "3 test questions"
+    assert columns.split()[:2] == ["before", "after"]
+    assert f1.startswith("F1 ")
+    assert exact.startswith("exact match ")
+    assert last == f"{output}/model: use it with --set reader.model={output}/model"
+    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    assert any("validation_before" in record for record in records)
+    assert any("confidence" in record for record in records)
+
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    (documents / "note.md").write_text("Heron 7 of pond 3 lives in the harbour and eats fish.\n")
+    index = str(tmp_path / "index")
+    assert ragqa("index", str(documents), "--index", index, "--set", "encoder=hashing").code == 0
+    answered = ragqa(
+        "ask",
+        "Where does heron 7 live?",
+        "--index",
+        index,
+        "--set",
+        f"reader.model={output}/model",
+        "--set",
+        "reader.threshold=0.0",
+    )
+    assert answered.code == 0, answered.err
+    assert "harbour" in answered.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--output", "x")])
+def test_without_data_the_command_says_what_it_needs(ragqa: Any, arguments: tuple[str, ...]) -> None:
+    done = ragqa("finetune", "reader", *arguments)
+    assert done.code == 2
+    assert "--data QUESTIONS.jsonl" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_is_one_line(ragqa: Any, tmp_path: Path) -> None:
+    done = ragqa("finetune", "reader", "--data", str(tmp_path / "none.jsonl"), "--dry-run")
+    assert done.code == 1
+    assert "none.jsonl cannot be read: No such file or directory" in done.err
+    assert done.err.count("\n") == 1
