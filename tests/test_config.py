@@ -136,3 +136,20 @@ def test_every_setting_is_described() -> None:
     for model in (Config, type(Config().fusion), type(Config().loading)):
         for name, field in model.model_fields.items():
             assert field.description, name
+
+
+@pytest.mark.parametrize(
+    "override", ["loading.max_seconds=.inf", "loading.max_memory_mb=99999999999", "loading.max_file_mb=1e12"]
+)
+def test_limits_have_limits(override: str) -> None:
+    with pytest.raises(ConfigError, match="loading"):
+        load_config(None, [override])
+
+
+def test_nesting_without_end_is_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text("[" * 5000, encoding="utf-8")
+    for where, overrides in ((path, []), (None, ["top_k=" + "[" * 5000])):
+        with pytest.raises(ConfigError) as caught:
+            load_config(where, overrides)
+        assert len(str(caught.value)) < 500

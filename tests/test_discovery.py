@@ -99,6 +99,21 @@ def test_a_missing_path_says_what_is_accepted_and_what_to_do(tmp_path: Path) -> 
         discover([])
 
 
+def test_an_index_below_the_folder_is_no_document(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.txt", "indexes/kb/CURRENT", "indexes/kb/generations/1/lexical/words.txt")
+    _touch(tmp_path, "minutes/CURRENT", "minutes/b.txt")
+    found = discover([tmp_path])
+    assert [file.path.name for file in found.files] == ["a.txt", "b.txt"]
+    (index,) = [s for s in found.skipped if s.path == tmp_path / "indexes" / "kb"]
+    assert index.expected
+
+
+def test_a_file_that_was_named_itself_and_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    _touch(tmp_path, "notes.log", "a.txt")
+    assert [s.expected for s in discover([tmp_path]).skipped] == [True]
+    assert [s.expected for s in discover([tmp_path / "a.txt", tmp_path / "notes.log"]).skipped] == [False]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 def test_what_another_user_may_not_read_is_skipped_with_that_reason(tmp_path: Path) -> None:
     kb = tmp_path / "kb"

@@ -233,7 +233,7 @@ def test_a_manifest_survives_being_written(manifest: Manifest) -> None:
 
 def test_an_equal_fingerprint_is_accepted_in_any_order_and_with_tuples_for_lists() -> None:
     manifest = Manifest({"b": [1, 2], "a": {"x": 1, "y": {}}}, "", {})
-    check_fingerprint(manifest, {"a": {"y": {}, "x": 1}, "b": (1, 2)})
+    check_fingerprint(manifest, {"a": {"y": {}, "x": 1}, "b": (1, 2)}, "")
 
 
 @pytest.mark.parametrize(
@@ -261,4 +261,4 @@ def test_another_fingerprint_is_refused_with_both_values_and_the_mend(
 def test_a_setting_that_is_no_longer_asked_for_is_named(index: Path) -> None:
     fewer = {key: value for key, value in FINGERPRINT.items() if key != "analysis"}
     with open_generation(index) as generation, pytest.raises(IndexMismatch, match=r"analysis 1, .* unset"):
-        check_fingerprint(generation.manifest, fewer)
+        check_fingerprint(generation.manifest, fewer, "")

@@ -53,9 +53,9 @@ class FusionConfig(_Section):
 class LoadingConfig(_Section):
     """Limits for reading one file; a file beyond them is named, skipped and counted."""
 
-    max_seconds: float = Field(60.0, gt=0, description="time for one file")
-    max_memory_mb: int = Field(1024, ge=128, description="memory of the process that reads files")
-    max_file_mb: int = Field(256, ge=1, description="largest file that is read")
+    max_seconds: float = Field(60.0, gt=0, le=86_400, description="time for one file")
+    max_memory_mb: int = Field(1024, ge=128, le=1 << 20, description="memory of the process that reads files")
+    max_file_mb: int = Field(256, ge=1, le=1 << 20, description="largest file that is read")
 
 
 class Config(_Section):
@@ -118,7 +118,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as fault:
         reason = " ".join(str(fault).split())
         raise ConfigError(
             f"cannot read the configuration {path}: {reason}", accepted="a YAML file"
@@ -147,9 +147,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         place[key] = place = dict(inner or {})
     try:
         place[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, RecursionError) as fault:
         raise ConfigError(
-            f"--set {override!r}: the value is not YAML", accepted="a number, word or list"
+            f"--set {override[:80]!r}: the value is not YAML", accepted="a number, word or list"
         ) from fault
 
 

@@ -11,7 +11,8 @@ from ragqa.loaders import supported_suffixes
 from ragqa.paths import readable
 
 _UNSUPPORTED, _NOT_FOLLOWED = "unsupported format", "symbolic link not followed"
-_EXPECTED = (_UNSUPPORTED, _NOT_FOLLOWED)
+_INDEX = "an index of ragqa"
+_EXPECTED = (_UNSUPPORTED, _NOT_FOLLOWED, _INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def discover(paths: Sequence[Path]) -> Discovery:
     for root, name in zip(roots, _names(roots), strict=True):
         for path, reason in _walk(root, suffixes):
             if reason:
-                skipped.append(Skipped(path, reason, reason.startswith(_EXPECTED)))
+                # What was named itself was meant to be read.
+                skipped.append(Skipped(path, reason, reason.startswith(_EXPECTED) and path != root))
             else:
                 relative = path.relative_to(root)
                 # Of overlapping roots the first names the file.
@@ -81,7 +83,9 @@ def discover(paths: Sequence[Path]) -> Discovery:
 def _near(path: Path) -> str:
     folder = path.parent
     return (
-        f"a path below {readable(folder)}" if folder.is_dir() else f"{readable(folder)} does not exist either"
+        f"a path below {readable(folder)}"
+        if folder.is_dir()
+        else f"the spelling of {readable(folder)}, which does not exist either"
     )
 
 
@@ -128,9 +132,22 @@ def _walk(root: Path, suffixes: frozenset[str]) -> Iterator[tuple[Path, str]]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(path)
+                if _is_index(path):
+                    yield path, _INDEX
+                else:
+                    waiting.append(path)
             else:
                 yield path, _refusal(path, root, suffixes)
+
+
+def _is_index(folder: Path) -> bool:
+    """Whether ``ragqa index`` writes here: its files would become documents of themselves."""
+    try:
+        return (folder / "generations").is_dir() and any(
+            (folder / name).is_file() for name in ("CURRENT", ".lock")
+        )
+    except OSError:  # it may not be entered; the walk will say so
+        return False
 
 
 def _refusal(path: Path, root: Path, suffixes: frozenset[str]) -> str:

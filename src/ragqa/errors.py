@@ -18,6 +18,8 @@ Each message says what was found, what is accepted and what to do next. Mistakes
 ordinary exceptions.
 """
 
+import re
+
 
 class RagqaError(Exception):
     """A mistake or fault that the user can act on."""
@@ -36,7 +38,8 @@ class RagqaError(Exception):
             parts.append(f"accepted: {self.accepted}")
         if self.next_step:
             parts.append(f"try: {self.next_step}")
-        return "; ".join(part.rstrip(".;") for part in parts)
+        # A full stop before "; " reads badly, but the last dot of a path or a pattern belongs to it.
+        return "; ".join(re.sub(r"(?<=\w)[.;]+$", "", part) for part in parts)
 
 
 class UsageError(RagqaError):

@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,8 @@ def read_current(index: Path) -> Pointer:
         text = path.read_bytes().decode("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
         next_step = f"ragqa index PATH --index {shlex.quote(str(index))}"
+        if index.exists() and not index.is_dir():
+            raise IndexMissing(f"{index} is a file, not the folder of an index") from None
         raise IndexMissing(f"there is no index at {index}", next_step=next_step) from None
     except OSError as error:
         raise _damaged(index, f"{path} cannot be read: {error.strerror}") from error
@@ -70,9 +72,10 @@ def read_current(index: Path) -> Pointer:
     return Pointer(found[1], found[2])
 
 
-def rebuild_command(index: Path) -> str:
-    """What the user can type to make the whole index again."""
-    return f"ragqa index --rebuild PATH --index {shlex.quote(str(index))}"
+def rebuild_command(index: Path, paths: Sequence[Path] = ()) -> str:
+    """What the user can type to make the whole index again, from ``paths`` where they are known."""
+    sources = shlex.join(map(str, paths)) or "PATH"
+    return f"ragqa index --rebuild {sources} --index {shlex.quote(str(index))}"
 
 
 def _damaged(index: Path, found: str) -> IndexDamaged:

@@ -7,7 +7,6 @@ A generation holds ``catalog.sqlite``, ``vectors.npy`` (rows as in the catalog, 
 """
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,8 +21,8 @@ from ragqa.catalog import Catalog, Counts, FileRecord
 from ragqa.catalog_writer import CatalogWriter
 from ragqa.config import Config
 from ragqa.discovery import Found, Skipped, discover
-from ragqa.errors import DocumentError, IndexMissing, UsageError
-from ragqa.generations import Generation, open_generation
+from ragqa.errors import DocumentError, IndexError_, IndexMissing, UsageError
+from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.isolation import LoaderProcess, Stamp, file_digest
 from ragqa.manifest import check_fingerprint
 from ragqa.paths import readable
@@ -110,6 +109,7 @@ def build_index(
         plan = _plan(found.files, former, config)
         plan.skipped += [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped]
         if former is not None and former.config == _plain(config) and not plan.changes_anything:
+            former.generation.verify_all()  # "nothing changed" shall also mean that nothing is damaged
             counts, written = former.catalog.counts, None
         else:
             draft = stack.enter_context(Draft(index, expected))
@@ -129,6 +129,26 @@ def build_index(
         published=written is not None,
         seconds=time.monotonic() - started,
     )
+
+
+def config_of(generation: Generation) -> dict[str, Any]:
+    """The configuration that an index was made with."""
+    values: dict[str, Any] = json.loads(generation.verified(CONFIG).read_text(encoding="utf-8"))
+    return values
+
+
+def remembered_config(index: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration that ``index`` was made with, else the defaults, with ``overrides`` on top.
+
+    Raises:
+        ConfigError: an override that does not fit.
+    """
+    try:
+        with open_generation(index) as generation:
+            values = config_of(generation)
+    except IndexError_:  # none yet, or one that must be rebuilt; ``build_index`` tells which
+        values = {}
+    return Config.from_values(values, overrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +180,9 @@ def _open_former(
         generation = stack.enter_context(open_generation(index))
     except IndexMissing:
         return None
-    command = shlex.join(["ragqa", "index", "--rebuild", *map(str, paths), "--index", str(index)])
-    check_fingerprint(generation.manifest, expected, command)
+    check_fingerprint(generation.manifest, expected, rebuild_command(index, paths))
     catalog = stack.enter_context(Catalog(generation.verified(CATALOG)))
-    return _Former(generation, catalog, json.loads(generation.verified(CONFIG).read_text(encoding="utf-8")))
+    return _Former(generation, catalog, config_of(generation))
 
 
 def _write(

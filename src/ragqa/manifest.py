@@ -90,9 +90,7 @@ def _inner_path(name: str) -> str:
     return name
 
 
-def check_fingerprint(
-    manifest: Manifest, expected: Mapping[str, Any], mend: str = "ragqa index --rebuild PATH"
-) -> None:
+def check_fingerprint(manifest: Manifest, expected: Mapping[str, Any], mend: str) -> None:
     """Compare what the index was made with to what the configuration asks for.
 
     Raises:

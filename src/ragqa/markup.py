@@ -8,6 +8,7 @@ from typing import Any, cast
 from lxml import etree
 
 from ragqa.decoding import looks_chinese
+from ragqa.errors import DocumentError
 from ragqa.manuscript import Manuscript
 
 _DROPPED = frozenset(("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "select"))
@@ -33,6 +34,10 @@ _MAX_SPAN = 100
 
 def write_html(data: bytes, manuscript: Manuscript) -> str:
     """Add the visible text of an HTML or XHTML page to ``manuscript``; returns its title ("" without one)."""
+    if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DocumentError(
+            "holds binary data, not HTML", next_step="give the file the suffix of its real format"
+        )
     page = _SELF_CLOSED.sub(rb"<\1\2></\1>", _decode(data).encode("utf-8", "replace"))
     if not page.strip():
         return ""

@@ -4,20 +4,19 @@ query ──encode──▶ dense hits ─┐
       ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──read──▶ answer ──▶ citation with its page
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragqa import plugins
 from ragqa.catalog import Catalog
 from ragqa.config import Config
+from ragqa.decoding import clean
 from ragqa.errors import UsageError
-from ragqa.generations import Generation, open_generation
+from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.hybrid import HybridSearch, Timings
-from ragqa.indexing import CATALOG, CONFIG, DENSE, LEXICAL, fingerprint
+from ragqa.indexing import CATALOG, DENSE, LEXICAL, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
 from ragqa.protocols import Encoder, Reader, TermIndex, VectorStore
 from ragqa.types import Answer, Hit, Query, page_of
@@ -31,7 +30,8 @@ def check_query(text: str) -> str:
     Raises:
         UsageError: it is empty, or longer than any question.
     """
-    stripped = text.strip()
+    # A question from a terminal of another encoding carries lone surrogates, one from a file a byte order mark.
+    stripped = clean(text).lstrip("\ufeff").strip()
     if not stripped:
         raise UsageError("the question is empty", accepted="a question of 1 to 10,000 characters")
     if len(stripped) > MAX_QUERY_CHARACTERS:
@@ -50,7 +50,9 @@ class Retriever:
         self.generation, self.config, self.timings = generation, config, timings
         with timings.stage("load encoder"):
             self.encoder: Encoder = plugins.build("encoders", config.encoder.options())
-            check_fingerprint(generation.manifest, fingerprint(config, self.encoder))
+            check_fingerprint(
+                generation.manifest, fingerprint(config, self.encoder), rebuild_command(generation.index)
+            )
         with timings.stage("open index"):
             self.catalog = Catalog(generation.verified(CATALOG))
             store: VectorStore = plugins.build("stores", config.store.options())
@@ -134,12 +136,6 @@ class Pipeline:
         self.close()
 
 
-def index_config(generation: Generation) -> dict[str, Any]:
-    """The configuration that an index was made with."""
-    values: dict[str, Any] = json.loads(generation.verified(CONFIG).read_text(encoding="utf-8"))
-    return values
-
-
 def load_pipeline(index: Path, config: Config | None = None, overrides: Sequence[str] = ()) -> Pipeline:
     """Open ``index`` for questions, with ``config`` or, when None, with the one it was made with.
 
@@ -150,7 +146,7 @@ def load_pipeline(index: Path, config: Config | None = None, overrides: Sequence
     generation = open_generation(index)
     try:
         if config is None:
-            config = Config.from_values(index_config(generation), overrides)
+            config = Config.from_values(config_of(generation), overrides)
         return Pipeline(generation, config)
     except BaseException:
         generation.close()

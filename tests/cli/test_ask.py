@@ -109,7 +109,10 @@ def test_questions_from_stdin_as_text(ragqa: Any) -> None:
         f"? {UNKNOWN}",
     ]
     assert ragqa("ask", "-", *DOUBTFUL, stdin=DESIGNER).code == 3
-    assert ragqa("ask", "-", stdin="").code == 3
+    for nothing in ("", "\n  \n", "\ufeff\n"):
+        done = ragqa("ask", "-", stdin=nothing)
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "no question on stdin" in done.err
 
 
 @pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])

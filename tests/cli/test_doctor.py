@@ -1,5 +1,6 @@
 """``ragqa doctor`` says what this machine has, and what is missing."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,3 +28,15 @@ def test_what_is_missing_is_named_and_the_rest_still_shown(
     (line,) = [line for line in done.out.splitlines() if "MISSING" in line]
     assert "reinstall them" in line
     assert "packages" in done.out
+
+
+def test_a_cache_that_cannot_be_written_is_missing(
+    ragqa: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAGQA_CACHE", str(tmp_path / "file"))
+    done = ragqa("doctor")
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if line.startswith("cache ")]
+    assert "MISSING" in line
+    assert "set RAGQA_CACHE" in line

@@ -29,8 +29,22 @@ def test_an_answer_cannot_drive_the_terminal() -> None:
 
 
 def test_the_quote_is_marked_in_its_sentence() -> None:
-    assert printing.marked("It opened in 1931.", "1931") == "It opened in [1931]."
-    assert printing.marked("1931", "1931") == "1931"
+    assert printing.marked("It opened in 1931.", "1931") == "  It opened in [1931]."
+    assert printing.marked("1931", "1931") == "  1931"
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
+def test_a_style_marks_the_quote_on_every_line_and_nothing_else(before: str, quote: str, after: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "30")
+        patch.setattr(printing, "coloured", lambda stream: True)
+        shown = printing.marked(before + quote + after, quote)
+    on, off = "\x1b[1;4m", "\x1b[0m"
+    for line in shown.split("\n"):
+        assert line.count(on) == line.count(off)
+        assert len(line.replace(on, "").replace(off, "")) <= 30
+    words = shown.replace(on, "").replace(off, "").replace("\n", " ")
+    assert "".join(words.split()) == "".join(printing.plain(before + quote + after).split())
 
 
 def test_long_text_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,3 +123,13 @@ def test_an_epub_is_read_in_the_order_of_its_spine(read: Read) -> None:
 def test_a_copy_protected_epub_says_so(read: Read) -> None:
     with pytest.raises(DocumentError, match="DRM"):
         read("b.epub", _epub(**{"META-INF/rights.xml": "<rights/>"}))
+
+
+def test_a_quote_that_never_closes_names_the_line_where_it_opens(read: Read) -> None:
+    with pytest.raises(DocumentError, match="the record that begins in line 3 does not end well"):
+        read("a.csv", 'name,city\nAda,London\nGrace,"New York\nAlan,Wilmslow\nEdsger,Rotterdam\n')
+
+
+def test_records_whose_id_is_null_are_named_by_their_line(write: Write) -> None:
+    path = write("a.jsonl", '{"_id": null, "text": "one"}\n{"_id": null, "text": "two"}\n')
+    assert [d.id for d in load_document_file(path, "a.jsonl")] == ["a.jsonl#1", "a.jsonl#2"]

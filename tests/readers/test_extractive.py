@@ -144,3 +144,11 @@ def test_a_broken_calibration_is_named(tmp_path: Path, calibration: str) -> None
         ExtractiveReader(model=str(tmp_path))
     assert str(tmp_path / "calibration.json") in caught.value.found
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_answer_tokens": 0}, {"max_answer_tokens": -5}, {"retrieval_weight": float("nan")}]
+)
+def test_options_that_mean_nothing_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="accepted: "):
+        ExtractiveReader(**options)  # type: ignore[arg-type]

@@ -1,14 +1,20 @@
 """The commands put together, and what happens to errors: one line on stderr and an exit code."""
 
+import errno
+import io
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from ragqa import __version__
 from ragqa.cli import ask, doctor, finetune, index, info, search
 from ragqa.errors import RagqaError
+
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit codes after Ctrl-C, and after the program that read the output has gone."""
 
 app = typer.Typer(
     name="ragqa",
@@ -47,20 +53,63 @@ def options(
 
 def main() -> None:
     """Run the command line; a ``RagqaError`` becomes one line on stderr and its exit code."""
+    _settle_streams()
     try:
         try:
-            app()
+            code = app(prog_name="ragqa", standalone_mode=False)
         finally:
             sys.stdout.flush()  # here, where a closed pipe is still caught
+        sys.exit(code)
+    except SystemExit as ended:
+        # Typer turns a closed pipe into exit code 1 before it comes here.
+        if isinstance(ended.__context__, OSError):
+            sys.exit(_lost_output(ended.__context__))
+        raise
     except RagqaError as fault:
         if os.environ.get("RAGQA_DEBUG"):
             raise
         print(f"ragqa: {fault}", file=sys.stderr)
         sys.exit(fault.exit_code)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         print("ragqa: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
+        sys.exit(INTERRUPTED)
+    except typer.TyperException as fault:  # an option or argument that the command line cannot mean
+        sys.exit(_explain(fault))
+    except OSError as fault:
+        sys.exit(_lost_output(fault))
+
+
+def _settle_streams() -> None:
+    """Closed streams swallow what is written, and no character that a stream cannot show ends the program."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (it lives as long as the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _explain(fault: Any) -> int:
+    """One line for a usage error; the help for a command without arguments."""
+    message = fault.format_message()
+    context = getattr(fault, "ctx", None)
+    command = context.command_path if context else "ragqa"
+    line = f"ragqa: {message.rstrip('.')}; try: {command} --help"
+    print(message if "\n" in message else line, file=sys.stderr)
+    return int(fault.exit_code)
+
+
+def _lost_output(fault: OSError) -> int:
+    """The exit code where stdout cannot be written.
+
+    Raises:
+        OSError: the fault is another one.
+    """
+    if fault.errno == errno.EPIPE:
         # The reader of our output has gone (`ragqa search … | head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return PIPE_CLOSED
+    if fault.errno in (errno.ENOSPC, errno.EIO) and fault.filename is None:
+        print(f"ragqa: the output cannot be written: {fault.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    raise fault

@@ -55,10 +55,11 @@ def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explai
     from ragqa.errors import UsageError
     from ragqa.pipeline import check_query
 
-    answered = 0
-    for number, line in enumerate(sys.stdin, 1):
-        if not line.strip():
+    answered = asked = 0
+    for number, line in enumerate(sys.stdin or (), 1):
+        if not line.strip("\ufeff \t\r\n"):
             continue
+        asked += 1
         try:
             text = check_query(line)
             if not as_json:
@@ -69,6 +70,8 @@ def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explai
             continue
         if not as_json:
             print()
+    if not asked:
+        raise UsageError("there is no question on stdin", accepted="one question a line")
     return answered > 0
 
 

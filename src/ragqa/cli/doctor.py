@@ -3,11 +3,12 @@
 import importlib.metadata
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable
 
 import typer
 
-from ragqa.errors import RagqaError
+from ragqa.errors import ConfigError, RagqaError
 
 
 def doctor() -> None:
@@ -58,8 +59,16 @@ def _cache() -> str:
     from ragqa import devices
 
     folder = devices.cache_folder()
-    present = next(p for p in (folder, *folder.parents) if p.exists())
-    return f"{folder} ({shutil.disk_usage(present).free / 1e9:.0f} GB free; set RAGQA_CACHE for another)"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as fault:
+        raise ConfigError(
+            f"{folder} cannot be written: {fault.strerror}",
+            next_step="set RAGQA_CACHE to a folder that can be written",
+        ) from fault
+    return f"{folder} ({shutil.disk_usage(folder).free / 1e9:.0f} GB free; set RAGQA_CACHE for another)"
 
 
 def _packages() -> str:

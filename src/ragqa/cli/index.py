@@ -1,5 +1,7 @@
 """``ragqa index``: make an index hold exactly the documents under the given paths."""
 
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -20,22 +22,31 @@ def index(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read and embed everything again.")] = False,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for another indexer.")] = 0.0,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for another indexer.")] = 0.0,
 ) -> None:
-    """Index documents; a later run reads and embeds only what changed."""
+    """Index documents; a later run reads and embeds only what changed, with the settings of the first."""
     from ragqa.cli.printing import complain
     from ragqa.config import load_config
-    from ragqa.indexing import build_index
+    from ragqa.errors import IndexMismatch
+    from ragqa.generations import rebuild_command
+    from ragqa.indexing import build_index, remembered_config
 
-    report = build_index(
-        paths,
-        index,
-        load_config(config, overrides),
-        rebuild=rebuild,
-        wait_seconds=wait,
-        progress=_progress(),
-        on_wait=complain,
-    )
+    settings = load_config(config, overrides) if config else remembered_config(index, overrides)
+    try:
+        report = build_index(
+            paths,
+            index,
+            settings,
+            rebuild=rebuild,
+            wait_seconds=wait,
+            progress=_progress(),
+            on_wait=complain,
+        )
+    except IndexMismatch as fault:
+        chosen = ["--config", str(config)] if config else []
+        chosen += [word for override in overrides for word in ("--set", override)]
+        command = " ".join([rebuild_command(index, paths), *map(shlex.quote, chosen)])
+        raise IndexMismatch(fault.found, accepted=fault.accepted, next_step=command) from None
     broken = [s for s in report.skipped if not s.expected]
     for skipped in broken:
         complain(f"skipped {skipped.reason}")
@@ -54,11 +65,12 @@ def index(
 def _progress() -> Callable[[str, int, int], None]:
     """A bar on stderr for terminals, shown once the work has taken a second."""
     started = time.monotonic()
+    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     shown = ""
 
     def show(stage: str, done: int, total: int) -> None:
         nonlocal shown
-        if not sys.stderr.isatty() or time.monotonic() - started < 1:
+        if not terminal or time.monotonic() - started < 1:
             return
         share = done / total if total else 1.0
         bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))

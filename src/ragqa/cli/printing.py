@@ -8,6 +8,7 @@ from typing import TextIO
 
 from ragqa.types import Answer, Hit
 
+_OPEN, _CLOSE = "\x02", "\x03"
 _STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
 
 
@@ -21,9 +22,9 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if coloured(stream or sys.stdout) else text
 
 
-def plain(text: str) -> str:
+def plain(text: str, keep: str = "\n\t") -> str:
     """Text of a document without control characters, which could drive the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)
 
 
 def width() -> int:
@@ -33,11 +34,10 @@ def width() -> int:
     return min(100, shutil.get_terminal_size().columns)
 
 
-def wrapped(text: str, indent: str = "  ") -> str:
+def wrapped(text: str, indent: str = "  ", keep: str = "") -> str:
     """``text`` on lines of the terminal's width, indented; white space folded."""
-    lines = textwrap.wrap(
-        " ".join(plain(text).split()), width(), initial_indent=indent, subsequent_indent=indent
-    )
+    folded = " ".join(plain(text, f"\n\t{keep}").split())
+    lines = textwrap.wrap(folded, width(), initial_indent=indent, subsequent_indent=indent)
     return "\n".join(lines)
 
 
@@ -48,10 +48,21 @@ def place(doc_id: str, title: str, page: int | None) -> str:
 
 
 def marked(sentence: str, quote: str) -> str:
-    """``sentence`` with the quoted words marked, by style or by brackets."""
+    """``sentence`` wrapped and indented, the quoted words marked by style or by brackets."""
+    sentence, quote = (" ".join(plain(text).split()) for text in (sentence, quote))
     if not coloured(sys.stdout):
-        return sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1)
-    return sentence.replace(quote, paint(quote, "mark"), 1)
+        return wrapped(sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1))
+    if not quote:
+        return wrapped(sentence)
+    before, words, after = sentence.partition(quote)
+    # The style comes after the wrapping, which would count its codes as letters; it ends with each line.
+    lines = wrapped(f"{before}{_OPEN}{words}{_CLOSE}{after}", keep=_OPEN + _CLOSE).split("\n")
+    begun = False
+    for place, line in enumerate(lines):
+        styled = line.replace("  ", f"  {_OPEN}", 1) if begun else line
+        begun = (begun or _OPEN in line) and _CLOSE not in line
+        lines[place] = styled + (_CLOSE if begun else "")
+    return "\n".join(lines).replace(_OPEN, f"\x1b[{_STYLES['mark']}m").replace(_CLOSE, "\x1b[0m")
 
 
 def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
@@ -69,7 +80,7 @@ def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     )
     lines = [paint(plain(answer.text), "answer")]
     if answer.sentence != answer.text:
-        lines += ["", wrapped(marked(answer.sentence, citation.quote))]
+        lines += ["", marked(answer.sentence, citation.quote)]
     lines += ["", paint(f"  {place(citation.doc_id, title, citation.page)}", "dim")]
     lines.append(paint(f"  confidence {answer.confidence:.2f}", "dim"))
     if answer.note:

@@ -26,7 +26,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Show the passages nearest to a query, with scores, document, heading and page."""
-    from ragqa.cli.printing import hit_lines
+    from ragqa.cli.printing import complain, hit_lines
     from ragqa.pipeline import check_query, load_pipeline
     from ragqa.reports import hit_record
     from ragqa.types import Query
@@ -39,5 +39,7 @@ def search(
     if as_json:
         records = [hit_record(hit, page) for hit, page in zip(hits, pages, strict=True)]
         print(json.dumps({"query": text, "hits": records}, ensure_ascii=False))
-    else:
+    elif hits:
         print("\n".join(hit_lines(hits, pages)).rstrip())
+    else:
+        complain("nothing in the index shares a word with the query")

@@ -21,6 +21,10 @@ _TOKEN = re.compile(
 )
 
 
+MAX_DIMENSIONS = 65_536
+"""Beyond that a vector takes more memory than its text, and collisions are rare anyway."""
+
+
 @lru_cache(maxsize=200_000)
 def _hash(term: str) -> int:
     return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
@@ -30,8 +34,8 @@ class HashingEncoder:
     """Each term adds +1 or -1 to one of ``dimensions`` places; the sign lets collisions cancel on average."""
 
     def __init__(self, *, dimensions: int = 256) -> None:
-        if dimensions < 1:
-            raise ConfigError(f"dimensions is {dimensions}", accepted="a whole number from 1")
+        if not 1 <= dimensions <= MAX_DIMENSIONS:
+            raise ConfigError(f"dimensions is {dimensions}", accepted=f"1 to {MAX_DIMENSIONS:,}")
         self._dimensions = dimensions
 
     @property

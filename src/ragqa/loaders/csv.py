@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from ragqa.decoding import open_text
 from ragqa.errors import DocumentError
@@ -30,8 +31,10 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
     with open_text(path) as file:
         sample = list(islice(file, _SAMPLE_LINES))
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(sample)
-        reader = csv.reader(chain(sample, file), delimiter=delimiter)
-        lines = table_lines(title_of(path), reader)
+        # Strict: a quote that never closes would swallow every row below it into one cell.
+        reader = csv.reader(chain(sample, file), delimiter=delimiter, strict=True)
+        records = _Counted(reader)
+        lines = table_lines(title_of(path), records)
         try:
             first = 1
             while part := list(islice(lines, MAX_ROWS)):
@@ -42,9 +45,21 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
                 first += len(part)
         except csv.Error as error:
             raise DocumentError(
-                f"is no valid CSV at line {reader.line_num} ({error})",
-                next_step="check the quotes near that line",
+                f"is no valid CSV: the record that begins in line {records.next_line} does not end well ({error})",
+                next_step="check the quotes of that line",
             ) from error
+
+
+class _Counted:
+    """The records of a reader, and the line in which the next one begins."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader, self.next_line = reader, 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for record in self._reader:
+            self.next_line = self._reader.line_num + 1
+            yield record
 
 
 def _delimiter(sample: list[str]) -> str:

@@ -27,7 +27,8 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
             if not line.strip():
                 continue
             record = _record(line, number)
-            name = clean(str(record.get("_id", record.get("id", number)))).replace("\n", " ")
+            given = next((record[key] for key in ("_id", "id") if record.get(key) is not None), number)
+            name = clean(str(given)).replace("\n", " ")
             if name in seen:
                 raise DocumentError(
                     f"has the id {name!r} twice, again in line {number}",
@@ -41,7 +42,8 @@ def _record(line: str, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DocumentError(f"line {number} is not JSON ({error})", accepted=ACCEPTED) from error
+        reason = error if isinstance(error, json.JSONDecodeError) else "nested too deep, or too long a number"
+        raise DocumentError(f"line {number} is not JSON ({reason})", accepted=ACCEPTED) from error
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise DocumentError(f'line {number} is no object with a "text" string', accepted=ACCEPTED)
     return record

@@ -48,8 +48,8 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
             raise DocumentError("is encrypted", next_step=_WITHOUT_PASSWORD) from error
         if not any(pages):
             raise DocumentError(
-                f"has {len(pages)} pages but no text: its pages are images",
-                next_step="add a text layer (ocrmypdf IN.pdf OUT.pdf)",
+                f"has {len(pages)} pages but no text: its pages are blank, damaged or images",
+                next_step="if it is a scan, add a text layer (ocrmypdf IN.pdf OUT.pdf)",
             )
         ruled = [number for number, page in enumerate(reader.pages) if pages[number] and _has_rules(page)]
         manuscript, bookmarks = Manuscript(), list(_bookmarks(reader))

@@ -5,6 +5,7 @@ a weight learned on held-out questions, and below the operating point the answer
 characters, which the shipped model cannot read, is answered by the best sentence, found by its terms.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ragqa.types import Answer, Citation, Hit, Query, Span
 from ragqa.windows import TokenText, Window, Windower, load_tokenizer, pad, tokenize
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
+MAX_ANSWER_TOKENS = 256
 _QUERIES_AT_ONCE = 64
 """Queries whose windows are batched together; bounds memory, whatever the number of queries."""
 
@@ -68,6 +70,12 @@ class ExtractiveReader:
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
+        if not 1 <= max_answer_tokens <= MAX_ANSWER_TOKENS:
+            raise ConfigError(
+                f"reader.max_answer_tokens = {max_answer_tokens}", accepted=f"1 to {MAX_ANSWER_TOKENS}"
+            )
+        if retrieval_weight is not None and not math.isfinite(retrieval_weight):
+            raise ConfigError(f"reader.retrieval_weight = {retrieval_weight}", accepted="a finite number")
         folder = pretrained.reader_folder(model)
         self._calibration = pretrained.read_calibration(folder)
         self._reads_han = pretrained.is_huggingface(folder)
