@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
-from ragqa.models.attention import plain_attention
+from ragqa.models.attention import plain_attention, register
 
 
 def judged(
@@ -43,3 +44,20 @@ def test_values_and_gradients_are_those_of_torch(kind: str, scale: float | None)
     theirs = torch.autograd.grad((judge * towards).sum(), inputs)
     for left, right in zip(mine, theirs, strict=True):
         torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-4)
+
+
+def test_padding_changes_nothing_and_the_whole_model_equals_transformers_own() -> None:
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    config = BertConfig(vocab_size=50, max_position_embeddings=40, **sizes)
+    judge = BertModel._from_config(config, attn_implementation="eager").eval()
+    ours = BertModel._from_config(config, attn_implementation=register()).eval()
+    ours.load_state_dict(judge.state_dict())
+    ids = torch.randint(1, 50, (3, 20))
+    mask = torch.arange(20) < torch.tensor([[20], [12], [5]])
+    with torch.inference_mode():
+        padded = ours(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        expected = judge(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        alone = ours(input_ids=ids[2:, :5], attention_mask=mask[2:, :5].long()).last_hidden_state
+    assert torch.allclose(padded[mask], expected[mask], atol=1e-5)
+    assert torch.allclose(padded[2, :5], alone[0], atol=1e-5)

@@ -14,6 +14,7 @@ from ragqa.backbone import builtin_path, child_environment
 from ragqa.devices import choose_precision
 from ragqa.errors import ConfigError, ModelError
 from ragqa.models.span import SpanModel
+from ragqa.pretrained import reader_folder
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import Batch, pad
 from ragqa.runtimes.openvino import OpenvinoRuntime
@@ -175,3 +176,14 @@ def test_runtimes_that_are_dropped_at_once_never_hang(reader: Path) -> None:
         again = OpenvinoRuntime("span", reader, precision="f32").run(asked)
     for mine, theirs in zip(first, again, strict=True):
         np.testing.assert_array_equal(mine[0], theirs[0])
+
+
+def test_the_shipped_reader_reads_a_text_alone_as_it_reads_it_padded() -> None:
+    runtime = OpenvinoRuntime("span", reader_folder("builtin"), precision="f32")
+    ids = np.array([[101, 2040, 2003, 102, 2198, 2003, 2182, 102]], dtype=np.int64)
+    padded = np.pad(ids, ((0, 0), (0, 40)))
+    alone, beside = (
+        runtime.run([(rows, (rows > 0).astype(np.int64), np.zeros_like(rows))])[0] for rows in (ids, padded)
+    )
+    for one, other in zip(alone, beside, strict=True):
+        np.testing.assert_allclose(one, other[:, : ids.shape[1]], atol=1e-4)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "ragqa_plain"
 
@@ -46,6 +47,11 @@ def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def register() -> str:
-    """Make the function known to transformers and return its name."""
+    """Make the function known to transformers and return its name.
+
+    The mask has a registry of its own: a name that is missing there gets none, without a word, and padding is read as
+    if it were text.
+    """
     AttentionInterface.register(NAME, plain_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
     return NAME
