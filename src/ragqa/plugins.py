@@ -23,6 +23,7 @@ SUFFIX = {
     "stores": "Store",
     "indexes": "Index",
     "readers": "Reader",
+    "tuning": "Tuning",
 }
 """Kind (a folder) → last word of its classes."""
 

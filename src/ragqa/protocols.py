@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -106,4 +106,31 @@ class Reader(Protocol):
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, read from its hits, best hit first."""
+        ...
+
+
+class Tunable(Protocol):
+    """A model whose ``encoder`` can be exchanged for one with fewer weights to train; its head always trains."""
+
+    encoder: Any
+
+    def requires_grad_(self, requires_grad: bool = ...) -> Any: ...
+
+
+class Tuning(Protocol):
+    """Which weights train."""
+
+    rate: float
+    """Times the learning rate that full tuning would have."""
+
+    def apply(self, model: Tunable) -> None:
+        """Add what is added, and let exactly the chosen parameters train."""
+        ...
+
+    def merge(self, model: Tunable) -> None:
+        """Fold into the weights what can be folded, so that serving computes nothing beside them."""
+        ...
+
+    def export(self, model: Tunable, folder: Path) -> None:
+        """Write what was trained in the format that other tools load, where there is one."""
         ...

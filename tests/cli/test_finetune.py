@@ -99,3 +99,10 @@ def test_a_file_that_is_not_there_is_one_line(ragqa: Any, tmp_path: Path) -> Non
     assert done.code == 1
     assert "none.jsonl cannot be read: No such file or directory" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_the_help_names_every_tuning() -> None:
+    from ragqa import plugins
+    from ragqa.cli.finetune import TUNINGS
+
+    assert sorted(TUNINGS) == plugins.names("tuning")

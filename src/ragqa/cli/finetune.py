@@ -13,6 +13,8 @@ app = typer.Typer(help="Train a model on labelled questions.", no_args_is_help=T
 Config = Annotated[
     Path | None, typer.Option("--config", help="YAML file that describes the run; --data alone needs none.")
 ]
+TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
+
 Data = Annotated[
     Path | None, typer.Option("--data", help="Labelled questions: JSON Lines, or JSON in the form of SQuAD.")
 ]
@@ -27,6 +29,9 @@ def group() -> None:
 def reader(
     data: Data = None,
     config: Config = None,
+    tuning: Annotated[
+        str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Folder of the run (default: runs/reader).")
     ] = None,
@@ -42,7 +47,7 @@ def reader(
     from ragqa.training.run import finetune_reader, plan_reader
 
     _quieten_transformers()
-    run = _run(data, config, output)
+    run = _run(data, config, output=output, tuning=tuning)
     with closing(TrainingView()) as view:
         if dry_run:
             plan_reader(run, view.show)
@@ -61,6 +66,29 @@ def reader(
     typer.echo(f"{finished.model}: use it with --set reader.model={finished.model}")
 
 
+@app.command("compare")
+def compare(
+    data: Data = None,
+    config: Config = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the runs (default: runs/reader).")
+    ] = None,
+    tunings: Annotated[str, typer.Option("--tunings", help="Which, separated by commas.")] = ",".join(
+        TUNINGS
+    ),
+) -> None:
+    """Train the reader with every tuning on the same questions and print one table."""
+    from ragqa.cli.training_view import TrainingView, tuning_lines
+    from ragqa.training.comparing import compare_tunings
+
+    _quieten_transformers()
+    names = [name.strip() for name in tunings.split(",") if name.strip()]
+    with closing(TrainingView()) as view:
+        found = compare_tunings(_run(data, config, output=output), names, view.show)
+    for line in tuning_lines(found):
+        typer.echo(line)
+
+
 @app.command("calibrate")
 def calibrate(
     model: Annotated[Path, typer.Option("--model", help="Folder of the reader.")],
@@ -72,11 +100,11 @@ def calibrate(
     from ragqa.training.run import calibrate_reader
 
     with closing(TrainingView()) as view:
-        calibrate_reader(_run(data, config, None), model, view.show)
+        calibrate_reader(_run(data, config), model, view.show)
     typer.echo(f"{model}/calibration.json")
 
 
-def _run(data: Path | None, config: Path | None, output: Path | None) -> Any:
+def _run(data: Path | None, config: Path | None, **options: Any) -> Any:
     """The run that the options describe: a file's, or one that trains the shipped reader further.
 
     Raises:
@@ -91,10 +119,10 @@ def _run(data: Path | None, config: Path | None, output: Path | None) -> Any:
             accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
             next_step="ragqa finetune reader --data my_questions.jsonl --dry-run",
         )
-    given = {name: value for name, value in (("data", data), ("output", output)) if value is not None}
+    given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
     if config is None:
-        return ReaderRun(data=given.pop("data"), start_from="builtin", **given)
-    return load_run(config).model_copy(update=given)
+        return ReaderRun(start_from="builtin", **given)
+    return ReaderRun.model_validate({**load_run(config).model_dump(), **given})
 
 
 def _quieten_transformers() -> None:

@@ -1,7 +1,7 @@
 """What a training run shows: a bar with loss and score in a terminal, lines elsewhere, a table at the end."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ragqa.cli.printing import complain
 
 if TYPE_CHECKING:
+    from ragqa.training.comparing import Tuned
     from ragqa.training.judging import Comparison
 
 
@@ -53,6 +54,21 @@ class TrainingView:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def tuning_lines(found: "Sequence[Tuned]") -> list[str]:
+    """The table of several tunings; the first line is the reader before."""
+    if not found:
+        return []
+    first = found[0].comparison
+    heads = f"{'F1':>7}{'EM':>7}{'trained':>12}{'seconds':>9}{'MiB':>7}{'MB':>8}"
+    lines = [f"{first.questions:,} test questions", f"{'':10}{heads}"]
+    lines.append(f"{'before':10}{100 * first.f1.before:7.1f}{100 * first.exact_match.before:7.1f}")
+    for row in found:
+        scores = f"{100 * row.comparison.f1.after:7.1f}{100 * row.comparison.exact_match.after:7.1f}"
+        costs = f"{row.trained_parameters:12,}{row.seconds:9.0f}{row.peak_mb:7.0f}{row.model_mb:8.2f}"
+        lines.append(f"{row.name:10}{scores}{costs}")
+    return lines
 
 
 def comparison_lines(comparison: "Comparison | None") -> list[str]:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForQuestionAnswering
 
-from ragqa import checkpoints, pretrained
+from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError
 from ragqa.models import attention
+from ragqa.protocols import Tuning
 
 
 class SpanModel(nn.Module):
@@ -69,9 +70,21 @@ def load_span(folder: Path) -> SpanModel:
     """
     if pretrained.is_huggingface(folder):
         return _from_huggingface(folder).eval()
-    model = SpanModel.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
-    overlay(model, checkpoints.load(folder), folder)
+    model, tuning = load_tuned(folder)
+    tuning.merge(model)
     return model.eval()
+
+
+def load_tuned(folder: Path) -> tuple[SpanModel, Tuning]:
+    """One of our readers with what its tuning added still standing beside the weights."""
+    model = SpanModel.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
+    base = pretrained.base_of(folder)
+    if base is not None:
+        overlay(model, checkpoints.load(base), base)
+    tuning: Tuning = plugins.build("tuning", pretrained.reader_config(folder).get("tuning", {"name": "full"}))
+    tuning.apply(model)
+    overlay(model, checkpoints.load(folder), folder)
+    return model, tuning
 
 
 def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

@@ -42,16 +42,45 @@ def reader_folder(model: str) -> Path:
     return folder
 
 
+def reader_config(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` says of the reader in ``folder``."""
+    return _json(folder / "config.json")
+
+
+def base_of(folder: Path) -> Path | None:
+    """The reader that the one in ``folder`` only adds to; None for one that stands on its backbone alone.
+
+    Raises:
+        ModelError: it is not there any more, or is another one by now.
+    """
+    base = reader_config(folder).get("base")
+    if base is None:
+        return None
+    found = reader_folder(str(base["reader"]))
+    if base_digest(found) != base["digest"]:
+        raise ModelError(
+            f"{folder} was trained on top of another reader than {base['reader']} is now",
+            accepted=f"the reader whose weights have the digest {base['digest']}",
+            next_step="train it again",
+        )
+    return found
+
+
+def base_digest(folder: Path) -> str:
+    """What a reader is known by to those that are trained on top of it."""
+    return backbone.file_digest(folder / "model.safetensors")[:16]
+
+
 def is_huggingface(folder: Path) -> bool:
     """True for a whole model as transformers saves it, False for one of ours, which names its backbone."""
-    return "backbone" not in _json(folder / "config.json")
+    return "backbone" not in reader_config(folder)
 
 
 def backbone_of(folder: Path) -> Path:
     """The folder with the tokenizer and the encoder of the reader in ``folder``."""
     if is_huggingface(folder):
         return folder
-    return backbone.resolve(str(_json(folder / "config.json")["backbone"]))
+    return backbone.resolve(str(reader_config(folder)["backbone"]))
 
 
 def read_calibration(folder: Path) -> ReaderCalibration:

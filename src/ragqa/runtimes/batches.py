@@ -1,7 +1,7 @@
 """Token ids of different lengths → batches whose size is bounded in tokens."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,3 +49,10 @@ def pad(rows: Sequence[Sequence[int]]) -> Batch:
         ids[place, : len(row)] = row
         mask[place, : len(row)] = 1
     return Batch(ids, mask, np.zeros_like(ids))
+
+
+def feed(model: Any, batch: tuple[Ints, Ints, Ints]) -> dict[str, Ints]:
+    """The inputs of a compiled ``model`` by name; one without token types has no such input."""
+    named = Batch(*batch)._asdict()
+    # A port may carry names of the tracer's beside its own.
+    return {name: named[name] for port in model.inputs for name in port.names & named.keys()}

@@ -22,7 +22,13 @@ from ragqa.devices import cache_folder
 from ragqa.errors import ModelError
 from ragqa.pretrained import backbone_of
 
-_CONVERTERS = ("convert.py", "networks.py", "calibration.py", "../models/span.py", "../models/attention.py")
+_CONVERTERS = (
+    "runtimes/convert.py",
+    "runtimes/networks.py",
+    "runtimes/calibration.py",
+    "models/*.py",
+    "tuning/*.py",
+)
 """Sources that decide what conversion makes of the weights: another version of them makes its own files."""
 
 _FILES = ("model.xml", "model.bin")
@@ -59,7 +65,8 @@ def _key(kind: str, source: Path, precision: str) -> str:
     else:
         weights = [digest(source)]
     stored = "int8" if precision == "int8" else "f32"
-    converters = [file_digest(Path(__file__).parent / name) for name in _CONVERTERS]
+    package = Path(__file__).parents[1]
+    converters = [file_digest(file) for pattern in _CONVERTERS for file in sorted(package.glob(pattern))]
     identity = [kind, weights, stored, converters, importlib.metadata.version("openvino")]
     return f"{kind}-{stored}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]}"
 

@@ -14,11 +14,12 @@ def model_card(
         "data": f"`{run.data.name}`, {len(split.training):,} questions about {documents:,} documents",
         "backbone": run.backbone,
         "starts from": run.start_from or "fresh heads",
+        "tuning": ", ".join(f"{key} {value}" for key, value in run.tuning.options().items()),
         "frozen": ", ".join(f"`{prefix}`" for prefix in run.freeze) or "nothing",
         "schedule": f"at most {schedule.epochs} epochs in batches of {schedule.batch_groups}, seed {schedule.seed}",
         "optimiser": f"AdamW, learning rate {schedule.learning_rate:g} (head {schedule.head_learning_rate:g}), "
         f"weight decay {schedule.weight_decay:g}",
-        "weights": f"{run.storage}; only what training changed",
+        "weights": f"{run.storage or 'stored as is usual for the tuning'}; only what training changed",
         "validation": f"F1 {100 * best:.2f} with the right passage, {len(split.validation):,} questions held out",
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())

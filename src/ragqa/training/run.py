@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ragqa import backbone, checkpoints, data, devices, plugins, pretrained
 from ragqa.analysis import terms
 from ragqa.config import Config
 from ragqa.errors import TrainingError
-from ragqa.models.span import SpanModel, freeze, load_span, overlay
+from ragqa.models.span import SpanModel, freeze, load_span, load_tuned, overlay
+from ragqa.protocols import Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.calibrating import (
@@ -60,6 +61,11 @@ class _Prepared:
     objective: SpanObjective
     start: dict[str, Tensor]
 
+    @property
+    def full(self) -> bool:
+        """Whether the weights themselves are trained, not something beside them."""
+        return self.run.tuning.name == "full"
+
 
 def plan_reader(run: ReaderRun, report: Report) -> None:
     """Report what a run would do and how long it would take, without training."""
@@ -83,10 +89,8 @@ def finetune_reader(run: ReaderRun, *, resume: bool, report: Report) -> Finished
     best = trainer.train(resume=resume)
     report({"best_validation_f1": round(best, 4)})
     target = run.output / "model"
-    # What this run froze but the earlier one had trained belongs to the model, too.
-    trained = {**prepared.start, **checkpoints.load_tensors(run.output / "best.safetensors")}
-    config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
-    checkpoints.save(target, trained, config, run.storage)
+    _save(prepared, target, best)
+    report({"megabytes": round((target / "model.safetensors").stat().st_size / 1e6, 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})
     (target / "run.json").write_text(
         json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
@@ -108,10 +112,15 @@ def _prepare(run: ReaderRun, report: Report) -> _Prepared:
     keep_freed_memory()
     split = _split(run, report)
     checking.require_signal(split.training)
-    schedule = run.schedule or schedule_for(len(split.training), goes_on=run.start_from is not None)
+    plugins.check_options("tuning", run.tuning.options())
+    tuning: Tuning = plugins.build("tuning", run.tuning.options())
+    goes_on = run.start_from is not None
+    schedule = run.schedule or schedule_for(len(split.training), goes_on=goes_on, rate=tuning.rate)
     torch.manual_seed(schedule.seed)
     model, start = _initial(run)
+    tuning.apply(model)
     freeze(model, run.freeze)
+    report({"tuning": run.tuning.name, **_trained_share(model)})
     objective = SpanObjective(
         load_tokenizer(backbone.resolve(run.backbone)),
         hard_negative_share=run.hard_negative_share,
@@ -129,6 +138,31 @@ def _prepare(run: ReaderRun, report: Report) -> _Prepared:
         report=report,
     )
     return _Prepared(run, schedule, split, trainer, objective, start)
+
+
+def _trained_share(model: nn.Module) -> dict[str, Any]:
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    trained = sum(size for size, trains in sizes if trains)
+    share = 100 * trained / sum(size for size, _ in sizes)
+    return {"trained_parameters": trained, "percent": round(share, 3)}
+
+
+def _save(prepared: _Prepared, target: Path, best: float) -> None:
+    """The trained tensors and what they stand on; what is trained in full keeps nothing of the reader before it."""
+    run = prepared.run
+    tensors = checkpoints.load_tensors(run.output / "best.safetensors")
+    config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
+    if prepared.full:
+        # What this run froze but the earlier one had trained belongs to the model, too.
+        checkpoints.save(target, {**prepared.start, **tensors}, config, run.storage or "int8")
+        return
+    config["tuning"] = run.tuning.options()
+    if run.start_from is not None:
+        digest = pretrained.base_digest(pretrained.reader_folder(run.start_from))
+        config["base"] = {"reader": run.start_from, "digest": digest}
+    checkpoints.save(target, tensors, config, run.storage or "float32")
+    model, tuning = load_tuned(target)
+    tuning.export(model, target / "peft")
 
 
 def _report_plan(prepared: _Prepared, report: Report) -> None:
@@ -173,7 +207,7 @@ def _initial(run: ReaderRun) -> tuple[SpanModel, dict[str, Tensor]]:
     """The model that training begins with, and the tensors in which it differs from its backbone.
 
     Raises:
-        TrainingError: the reader to go on from has another backbone.
+        TrainingError: the reader to go on from has another backbone, or only adds to a third.
     """
     folder = backbone.resolve(run.backbone)
     model = SpanModel.from_backbone(folder, run.dropout)
@@ -185,6 +219,13 @@ def _initial(run: ReaderRun) -> tuple[SpanModel, dict[str, Tensor]]:
             f"the reader {run.start_from} stands on {pretrained.backbone_of(earlier)}, not on {folder}",
             accepted="a reader of the same backbone",
             next_step="set backbone to that of the reader, or leave start_from out",
+        )
+    added = pretrained.reader_config(earlier).get("tuning")
+    if added is not None:
+        raise TrainingError(
+            f"the reader {run.start_from} only adds {added['name']} to another one",
+            accepted="a reader that was trained in full",
+            next_step=f"go on from {pretrained.reader_config(earlier).get('base', {}).get('reader', 'the backbone')}",
         )
     tensors = checkpoints.load(earlier)
     overlay(model, tensors, earlier)

@@ -1,11 +1,12 @@
 """What decides a training run: one YAML file, or sensible values for the size of the data."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ragqa.config import PluginSpec
 from ragqa.errors import ConfigError
 
 
@@ -45,6 +46,7 @@ class ReaderRun(BaseModel):
     start_from: str | None = Field(
         None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
     )
+    tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
     freeze: tuple[str, ...] = Field(
         ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
     )
@@ -64,8 +66,16 @@ class ReaderRun(BaseModel):
     max_refused: float = Field(
         0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
     )
-    storage: Literal["float32", "float16", "int8"] = "int8"
+    storage: Literal["float32", "float16", "int8"] | None = Field(
+        None, description="default: int8 for full tuning, float32 for the few weights of the others"
+    )
     schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
+
+    @field_validator("tuning", mode="before")
+    @classmethod
+    def _tuning_by_name(cls, value: Any) -> Any:
+        """``tuning: lora`` is short for ``tuning: {name: lora}``."""
+        return {"name": value} if isinstance(value, str) else value
 
 
 def load_run(path: Path) -> ReaderRun:
@@ -88,20 +98,23 @@ def load_run(path: Path) -> ReaderRun:
         ) from None
 
 
-def schedule_for(questions: int, *, goes_on: bool) -> ScheduleConfig:
+def schedule_for(questions: int, *, goes_on: bool, rate: float = 1.0) -> ScheduleConfig:
     """A schedule for so many training questions.
 
     Few questions are seen more often, in smaller batches, and judged once an epoch; a trained reader is changed at
     half the rate of one with fresh heads, whose own rate would tear at what its heads know.
+
+    Args:
+        rate: times the learning rate that full tuning would have.
     """
     batch = 32 if questions >= 2000 else 16
     epochs = 5 if questions < 1000 else 3 if questions < 10_000 else 2
-    rate = 1.2e-4 if goes_on else 2.5e-4
+    full = 1.2e-4 if goes_on else 2.5e-4
     return ScheduleConfig(
         epochs=epochs,
         patience=3,
         batch_groups=batch,
-        learning_rate=rate,
-        head_learning_rate=rate if goes_on else 1e-3,
+        learning_rate=round(rate * full, 6),
+        head_learning_rate=full if goes_on else 1e-3,
         validate_steps=max(1, min(1000, -(-questions // batch))),
     )

@@ -1,0 +1,77 @@
+"""Every tuning on the same questions, one after the other: score, seconds, memory and size in one table."""
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragqa import plugins
+from ragqa.config import PluginSpec
+from ragqa.errors import TrainingError
+from ragqa.training.judging import Comparison
+from ragqa.training.run import Report, finetune_reader
+from ragqa.training.settings import ReaderRun
+
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What one tuning cost and gave; ``peak_mb`` in MiB is that of the whole process, model and data included."""
+
+    name: str
+    comparison: Comparison
+    trained_parameters: int
+    seconds: float
+    peak_mb: float
+    model_mb: float
+    model: Path
+
+
+def compare_tunings(run: ReaderRun, names: Sequence[str], report: Report) -> list[Tuned]:
+    """Train with each tuning of ``names`` into a folder of its own below ``run.output``.
+
+    Raises:
+        TrainingError: the run puts no documents aside for a test.
+        PluginError: a name that is no tuning.
+    """
+    if run.test_documents == 0:
+        raise TrainingError(
+            "without test documents there is nothing to compare", accepted="test_documents: 1"
+        )
+    for name in names:
+        plugins.check_options("tuning", {"name": name})
+    return [_tuned(run, name, report) for name in names]
+
+
+def _tuned(run: ReaderRun, name: str, report: Report) -> Tuned:
+    output = run.output / name
+    trained = 0
+
+    def watch(values: dict[str, object]) -> None:
+        nonlocal trained
+        trained = int(str(values.get("trained_parameters", trained)))
+        report({"tuning": name, **values})
+
+    _reset_peak()
+    started = time.monotonic()
+    chosen = run.model_copy(update={"output": output, "tuning": PluginSpec(name=name)})
+    finished = finetune_reader(chosen, resume=False, report=watch)
+    seconds = time.monotonic() - started
+    if finished.comparison is None:
+        raise TrainingError("the test documents hold no answerable question", accepted="at least one")
+    size = (finished.model / "model.safetensors").stat().st_size / 1e6
+    return Tuned(name, finished.comparison, trained, seconds, _peak_mb(), size, finished.model)
+
+
+def _reset_peak() -> None:
+    """Begin a new measurement of the greatest resident memory (proc(5), clear_refs)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb() -> float:
+    found = _PEAK.search(Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0

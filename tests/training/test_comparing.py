@@ -1,0 +1,49 @@
+"""Tunings side by side on the same questions."""
+
+from pathlib import Path
+
+import pytest
+
+from ragqa.cli.training_view import tuning_lines
+from ragqa.errors import PluginError, TrainingError
+from ragqa.training.comparing import compare_tunings
+from ragqa.training.settings import ReaderRun, ScheduleConfig
+
+
+def run_of(folder: Path, bert: Path, questions: Path, test_documents: int = 1) -> ReaderRun:
+    return ReaderRun(
+        data=questions,
+        output=folder,
+        backbone=str(bert),
+        validation_documents=1,
+        test_documents=test_documents,
+        hard_negatives=0,
+        schedule=ScheduleConfig(epochs=1, batch_groups=12),
+    )
+
+
+def test_each_tuning_is_measured_on_the_same_test_questions(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    found = compare_tunings(run_of(tmp_path, tiny_bert, questions), ["full", "bitfit"], lambda _: None)
+    full, bitfit = found
+    assert [t.name for t in found] == ["full", "bitfit"]
+    assert full.comparison.questions == bitfit.comparison.questions == 6
+    assert full.comparison.f1.before == bitfit.comparison.f1.before
+    assert bitfit.trained_parameters < full.trained_parameters
+    assert bitfit.model_mb < full.model_mb
+    assert all(t.seconds > 0 and t.peak_mb > 50 and t.model.is_dir() for t in found)
+    lines = tuning_lines(found)
+    assert len(lines) == 5
+    assert lines[2].startswith("before ")
+    assert lines[3].startswith("full ")
+
+
+def test_without_test_documents_or_with_an_unknown_name_nothing_is_trained(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    with pytest.raises(TrainingError, match="nothing to compare"):
+        compare_tunings(run_of(tmp_path, tiny_bert, questions, 0), ["full"], lambda _: None)
+    with pytest.raises(PluginError, match="lorra"):
+        compare_tunings(run_of(tmp_path, tiny_bert, questions), ["full", "lorra"], lambda _: None)
+    assert not list(tmp_path.iterdir())
