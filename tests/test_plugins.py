@@ -34,9 +34,8 @@ def test_each_plugin_has_a_summary_and_its_class(kind: str, name: str) -> None:
 def test_each_plugin_is_built_from_its_name(kind: str, name: str) -> None:
     built = plugins.build(kind, {"name": name}, **RUNTIME)
     assert type(built) is plugins.load_class(kind, name)
-    verb = {"splitters": "split", "encoders": "encode_passages", "stores": "search", "indexes": "search"}[
-        kind
-    ]
+    verbs = {"splitters": "split", "encoders": "encode_passages", "tuning": "apply"}
+    verb = verbs.get(kind, "search")
     assert callable(getattr(built, verb))
 
 

@@ -112,7 +112,6 @@ def _prepare(run: ReaderRun, report: Report) -> _Prepared:
     keep_freed_memory()
     split = _split(run, report)
     checking.require_signal(split.training)
-    plugins.check_options("tuning", run.tuning.options())
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     goes_on = run.start_from is not None
     schedule = run.schedule or schedule_for(len(split.training), goes_on=goes_on, rate=tuning.rate)
@@ -148,7 +147,7 @@ def _trained_share(model: nn.Module) -> dict[str, Any]:
 
 
 def _save(prepared: _Prepared, target: Path, best: float) -> None:
-    """The trained tensors and what they stand on; what is trained in full keeps nothing of the reader before it."""
+    """The trained tensors: full tuning stores a whole reader, the others what they add and to which one."""
     run = prepared.run
     tensors = checkpoints.load_tensors(run.output / "best.safetensors")
     config = {"kind": "span", "backbone": run.backbone, "best_validation_f1": round(best, 4)}
@@ -158,8 +157,9 @@ def _save(prepared: _Prepared, target: Path, best: float) -> None:
         return
     config["tuning"] = run.tuning.options()
     if run.start_from is not None:
-        digest = pretrained.base_digest(pretrained.reader_folder(run.start_from))
-        config["base"] = {"reader": run.start_from, "digest": digest}
+        folder = pretrained.reader_folder(run.start_from)
+        reader = run.start_from if run.start_from == "builtin" else str(folder.resolve())
+        config["base"] = {"reader": reader, "digest": pretrained.base_digest(folder)}
     checkpoints.save(target, tensors, config, run.storage or "float32")
     model, tuning = load_tuned(target)
     tuning.export(model, target / "peft")
