@@ -5,6 +5,7 @@ query ──encode──▶ dense hits ─┐
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -48,17 +49,23 @@ class Retriever:
 
     def __init__(self, generation: Generation, config: Config, timings: Timings) -> None:
         self.generation, self.config, self.timings = generation, config, timings
-        with timings.stage("load encoder"):
-            self.encoder: Encoder = plugins.build("encoders", config.encoder.options())
-            check_fingerprint(
-                generation.manifest, fingerprint(config, self.encoder), rebuild_command(generation.index)
-            )
-        with timings.stage("open index"):
-            self.catalog = Catalog(generation.verified(CATALOG))
-            store: VectorStore = plugins.build("stores", config.store.options())
-            store.load(generation.verified(DENSE))
-            lexical: TermIndex = plugins.build("indexes", config.lexical.options())
-            lexical.load(generation.verified(LEXICAL))
+        # Checksums are most of the work of opening, and need no Python: each part has a thread, and so has the
+        # encoder, whose model would otherwise wait for the first question.
+        with ThreadPoolExecutor(4) as pool:
+            parts = {name: pool.submit(generation.verified, name) for name in (CATALOG, DENSE, LEXICAL)}
+            with timings.stage("load encoder"):
+                self.encoder: Encoder = plugins.build("encoders", config.encoder.options())
+                expected = fingerprint(config, self.encoder)
+                check_fingerprint(generation.manifest, expected, rebuild_command(generation.index))
+                ready = pool.submit(self.encoder.encode_queries, ["ready?"])
+            with timings.stage("open index"):
+                store: VectorStore = plugins.build("stores", config.store.options())
+                store.load(parts[DENSE].result())
+                lexical: TermIndex = plugins.build("indexes", config.lexical.options())
+                lexical.load(parts[LEXICAL].result())
+                self.catalog = Catalog(parts[CATALOG].result())
+            with timings.stage("load encoder"):
+                ready.result()
         self._hybrid = HybridSearch(self.encoder, store, lexical, config.fusion, timings)
 
     def close(self) -> None:

@@ -94,8 +94,9 @@ class Bm25Index:
         for number in self._numbers(query):
             place = slice(int(self._starts[number]), int(self._starts[number + 1]))
             scores[self._rows[place]] += self._weights[place]  # a row stands once in a term's postings
-        rows = best(scores, top_k)
-        rows = rows[scores[rows] > 0]
+        # Among the texts that match alone: partitioning 117,000 scores that are mostly the same zero takes 10 ms.
+        matching = np.flatnonzero(scores > 0)
+        rows = matching[best(scores[matching], top_k)]
         return scores[rows], rows
 
     def _numbers(self, query: Iterable[str]) -> list[int]:
