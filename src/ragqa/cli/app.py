@@ -62,8 +62,9 @@ def main() -> None:
         sys.exit(code)
     except SystemExit as ended:
         # Typer turns a closed pipe into exit code 1 before it comes here.
-        if isinstance(ended.__context__, OSError):
-            sys.exit(_lost_output(ended.__context__))
+        cause = ended.__context__
+        if isinstance(cause, OSError) and cause.errno == errno.EPIPE:
+            sys.exit(_lost_output(cause))
         raise
     except RagqaError as fault:
         if os.environ.get("RAGQA_DEBUG"):

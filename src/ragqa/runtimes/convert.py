@@ -79,9 +79,8 @@ def trace(network: Any) -> Any:
 def quantise(model: Any, kind: str, layout: Layout) -> Any:
     """``model`` with 8-bit weights and activations, calibrated on texts of the project's own (NNCF).
 
-    Two choices bring the least cosine over 120 Cranfield abstracts from 0.994 to 0.998, and over fragments from
-    0.97 to 0.995, for a tenth of the speed: stronger smoothing (Xiao et al. 2022, arXiv:2211.10438), and float
-    arithmetic where the first layers read their GELU.
+    Two choices bring the least cosine over Cranfield's abstracts from 0.990 to 0.997 (docs/log.md): less smoothing
+    than NNCF's 0.95 (Xiao et al. 2022, arXiv:2211.10438), and float arithmetic where the first layers read their GELU.
     """
     load_openvino()
     import nncf
