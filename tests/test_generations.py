@@ -262,3 +262,16 @@ def test_a_setting_that_is_no_longer_asked_for_is_named(index: Path) -> None:
     fewer = {key: value for key, value in FINGERPRINT.items() if key != "analysis"}
     with open_generation(index) as generation, pytest.raises(IndexMismatch, match=r"analysis 1, .* unset"):
         check_fingerprint(generation.manifest, fewer, "")
+
+
+def test_a_folder_in_the_place_of_current_is_named_and_replaced_by_the_next_publication(
+    tmp_path: Path,
+) -> None:
+    index = tmp_path / "kb"
+    publish(index)
+    (index / CURRENT).unlink()
+    (index / CURRENT / "inside").mkdir(parents=True)
+    with pytest.raises(IndexDamaged, match="CURRENT cannot be read"):
+        open_generation(index)
+    publish(index)
+    read_and_verify(index)

@@ -184,6 +184,18 @@ def test_broken_files_are_named_and_the_rest_is_indexed(tmp_path: Path) -> None:
     assert sorted(s.reason for s in again.skipped) == sorted(s.reason for s in report.skipped)
 
 
+def test_a_file_read_in_part_is_named_again_until_it_is_mended(tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs", {"notes.jsonl": '{"text": "The walrus has tusks."}\n{broken\n'})
+    for report in (index(docs), index(docs)):
+        (skipped,) = report.skipped
+        assert skipped.in_part
+        assert "notes.jsonl: line 2 is not JSON" in skipped.reason
+        assert (report.counts.documents, report.counts.skipped) == (1, 0)
+    assert not report.published
+    (docs / "notes.jsonl").write_text('{"text": "The walrus has tusks."}\n', encoding="utf-8")
+    assert index(docs).skipped == ()
+
+
 def test_a_mended_file_joins_the_index(tmp_path: Path) -> None:
     docs = write(tmp_path / "docs", {"cat.txt": CAT, "note.jsonl": "{not json"})
     assert len(index(docs).skipped) == 1
@@ -293,7 +305,7 @@ def test_a_file_that_changed_while_read_is_read_again_next_time(
 ) -> None:
     from ragqa import isolation
 
-    real = isolation.LoaderProcess._documents
+    real = isolation.LoaderProcess._parts
 
     def while_written(self: isolation.LoaderProcess, path: Path, doc_id: str) -> Any:
         documents = real(self, path, doc_id)
@@ -302,7 +314,7 @@ def test_a_file_that_changed_while_read_is_read_again_next_time(
         return documents
 
     with monkeypatch.context() as patched:
-        patched.setattr(isolation.LoaderProcess, "_documents", while_written)
+        patched.setattr(isolation.LoaderProcess, "_parts", while_written)
         report = index(docs)
     assert ["changed while being read" in s.reason for s in report.skipped] == [True]
     report = index(docs)

@@ -143,16 +143,16 @@ def test_a_file_that_never_stops_changing_is_refused_and_one_change_is_read_agai
     path.write_text("version 0")
     with LoaderProcess() as process:
         changes = iter([1])
-        original = process._documents
+        original = process._parts
 
-        def changing(path: Path, doc_id: str) -> list[Document]:
+        def changing(path: Path, doc_id: str) -> list[Document | DocumentError]:
             documents = original(path, doc_id)
             for number in changes:
                 path.write_text(f"version {number}, longer")
                 break
             return documents
 
-        monkeypatch.setattr(process, "_documents", changing)
+        monkeypatch.setattr(process, "_parts", changing)
         loaded = process.read(path, "a")
         assert loaded.documents[0].text == "version 1, longer"
         assert loaded.digest == hashlib.sha256(b"version 1, longer").hexdigest()

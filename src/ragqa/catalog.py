@@ -30,7 +30,10 @@ Digests = npt.NDArray[np.bytes_]
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What was known of a source file when it was read; ``error`` says why it was skipped, else empty."""
+    """What was known of a source file when it was read.
+
+    ``error`` says why it was skipped or, where it has documents, what of it was left out; else it is empty.
+    """
 
     path: str
     sha256: str

@@ -46,7 +46,7 @@ _FINISH = (
     # Counted once: SQLite counts by reading a whole table.
     """CREATE TABLE main.counts AS SELECT
         (SELECT count(*) FROM main.files) AS files,
-        (SELECT count(*) FROM main.files WHERE error <> '') AS skipped,
+        (SELECT count(*) FROM main.files WHERE error <> '' AND documents = 0) AS skipped,
         (SELECT count(*) FROM draft.numbers) AS documents,
         (SELECT count(*) FROM draft.places) AS passages,
         (SELECT ifnull(sum(characters), 0) FROM draft.documents) AS characters""",

@@ -100,9 +100,17 @@ def _is_gb18030(path: Path) -> bool:
 
 
 def looks_chinese(data: bytes) -> bool:
-    """True when most characters beyond ASCII that GB18030 reads in ``data`` are everyday Chinese."""
+    """True when most characters beyond ASCII that GB18030 reads in ``data`` are everyday Chinese.
+
+    Korean in EUC-KR reads as such, too, but its syllables end at lead byte C8, before half of what Chinese is
+    written with; a few characters prove nothing either way and are taken for Chinese.
+    """
     foreign = [c for c in data.decode("gb18030", "ignore") if c > "\x7f"]
-    return sum(map(_is_everyday, foreign)) >= 0.8 * len(foreign) > 0
+    if not sum(map(_is_everyday, foreign)) >= 0.8 * len(foreign) > 0:
+        return False
+    leads = [code[0] for c in foreign if len(code := c.encode("gb2312", "ignore")) == 2 and code[0] >= 0xB0]
+    late = sum(lead > 0xC8 for lead in leads)
+    return len(leads) < 20 or late >= 0.15 * len(leads)
 
 
 def _is_everyday(character: str) -> bool:

@@ -27,12 +27,14 @@ class Found:
 class Skipped:
     """A file or folder that is left out, and why.
 
-    ``expected`` is True where nothing is wrong: a format that is not read, or a link that is not followed.
+    ``expected`` is True where nothing is wrong: a format that is not read, or a link that is not followed;
+    ``in_part`` where the rest of the file was read.
     """
 
     path: Path
     reason: str
     expected: bool = False
+    in_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _plan(files: Sequence[Found], former: _Former | None, config: Config) -> _Pl
             continue
         plan.carry.append(file.doc_id)
         if record.error:
-            plan.skipped.append(Skipped(file.path, record.error))
+            plan.skipped.append(Skipped(file.path, record.error, in_part=record.documents > 0))
     present = {file.doc_id for file in files}
     plan.removed = sorted(known.keys() - present)
     return plan
@@ -240,22 +240,26 @@ def _write_catalog(
             writer.copy_files(former.catalog, plan.carry)
         for done, (file, known) in enumerate(plan.read):
             progress("reading", done, len(plan.read))
-            reason = _add_file(writer, loader, splitter, file)
-            if reason:
-                plan.skipped.append(Skipped(file.path, reason))
-            elif not known:
-                added += 1
+            left_out = _add_file(writer, loader, splitter, file)
+            if left_out:
+                plan.skipped.append(left_out)
+            added += not known and (left_out is None or left_out.in_part)
         progress("reading", len(plan.read), len(plan.read))
         return writer.finish(), added
 
 
-def _add_file(writer: CatalogWriter, loader: LoaderProcess, splitter: Splitter, file: Found) -> str:
-    """Read, split and store one file; returns why it was skipped, or an empty string."""
+def _add_file(
+    writer: CatalogWriter, loader: LoaderProcess, splitter: Splitter, file: Found
+) -> Skipped | None:
+    """Read, split and store one file; returns what was left out of it, if anything."""
     before = _stamp(file.path)
     try:
         loaded = loader.read(file.path, file.doc_id)
         documents = ((document, splitter.split(document)) for document in loaded.documents)
-        record = FileRecord(file.doc_id, loaded.digest, loaded.stamp.size, loaded.stamp.mtime_ns)
+        left_out = _listed(loaded.faults)
+        record = FileRecord(
+            file.doc_id, loaded.digest, loaded.stamp.size, loaded.stamp.mtime_ns, error=left_out
+        )
         writer.add_file(record, documents)
     except DocumentError as fault:
         # Stored with the hash, so that an unchanged bad file is named again without being read again; a file
@@ -263,8 +267,14 @@ def _add_file(writer: CatalogWriter, loader: LoaderProcess, splitter: Splitter, 
         after = _stamp(file.path)
         digest = _hash_or_empty(file.path) if after == before else ""
         writer.add_file(FileRecord(file.doc_id, digest, after.size if after else 0, 0, error=str(fault)))
-        return str(fault)
-    return ""
+        return Skipped(file.path, str(fault))
+    return Skipped(file.path, left_out, in_part=True) if left_out else None
+
+
+def _listed(faults: Sequence[DocumentError]) -> str:
+    """The first of the faults, and how many there are."""
+    more = f" (and {len(faults) - 1:,} more like it)" if len(faults) > 1 else ""
+    return f"{faults[0]}{more}" if faults else ""
 
 
 def _stamp(path: Path) -> Stamp | None:

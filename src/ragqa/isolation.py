@@ -1,8 +1,8 @@
 """Reading documents in a child process, so that no file can hang, crash or exhaust the program that indexes.
 
 One worker (``python -m ragqa.isolation``) serves many files. A request is a line of JSON; the reply is, for
-each document, a line of JSON followed by the bytes of its text, and a closing line with the verdict. Nothing
-that is read is ever executed or unpickled.
+each document, a line of JSON followed by the bytes of its text, a line for each part that is left out, and a
+closing line with the verdict. Nothing that is read is ever executed or unpickled.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from typing import Any, Self
 from ragqa.errors import DocumentError
 from ragqa.paths import readable
 from ragqa.types import Document
-from ragqa.wire import Channel, WorkerDied, WorkerTimeout, document_of
+from ragqa.wire import Channel, WorkerDied, WorkerTimeout, document_of, fault_of
 
 MAX_SECONDS = 60.0
 MAX_MEMORY_MB = 1024
@@ -54,11 +54,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The documents of a file together with the SHA-256 of the very bytes that they were read from."""
+    """The documents of a file together with the SHA-256 of the very bytes that they were read from.
+
+    ``faults`` are those of the parts that had to be left out.
+    """
 
     documents: list[Document]
     digest: str
     stamp: Stamp
+    faults: tuple[DocumentError, ...] = ()
 
 
 def file_digest(path: Path) -> str:
@@ -126,9 +130,9 @@ class LoaderProcess:
             try:
                 before = self._admit(path)
                 try:
-                    documents, fault = self._documents(path, doc_id), None
+                    parts, fault = self._parts(path, doc_id), None
                 except DocumentError as error:
-                    documents, fault = [], error
+                    parts, fault = [], error
                 digest = file_digest(path) if fault is None else ""
                 after = Stamp.of(path)
             except OSError as error:
@@ -138,7 +142,9 @@ class LoaderProcess:
             if before == after:
                 if fault is not None:
                     raise fault
-                return Loaded(documents, digest, after)
+                documents = [part for part in parts if isinstance(part, Document)]
+                faults = tuple(part for part in parts if isinstance(part, DocumentError))
+                return Loaded(documents, digest, after, faults)
         raise _refused(path, "changed while being read", "index it again when nothing writes to it")
 
     def _admit(self, path: Path) -> Stamp:
@@ -159,7 +165,7 @@ class LoaderProcess:
             )
         return stamp
 
-    def _documents(self, path: Path, doc_id: str) -> list[Document]:
+    def _parts(self, path: Path, doc_id: str) -> list[Document | DocumentError]:
         while True:
             fresh = self._served == 0 or self._worker is None
             try:
@@ -189,7 +195,7 @@ class LoaderProcess:
         cause = signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
         return _refused(path, f"crashed its reader ({cause})", _RESAVE)
 
-    def _request(self, path: Path, doc_id: str) -> Iterator[Document]:
+    def _request(self, path: Path, doc_id: str) -> Iterator[Document | DocumentError]:
         """One exchange with the worker.
 
         Raises:
@@ -205,9 +211,10 @@ class LoaderProcess:
             head = channel.receive(left)
             if "document" in head:
                 yield document_of(head["document"], channel.receive_text(head["bytes"], left))
+            elif "fault" in head:
+                yield fault_of(head["fault"])
             elif "refused" in head:
-                found, accepted, next_step = head["refused"]
-                raise DocumentError(found, accepted=accepted, next_step=next_step)
+                raise fault_of(head["refused"])
             else:
                 return
 
@@ -286,7 +293,7 @@ def serve(max_seconds: float, max_memory_mb: int) -> None:
     import warnings
 
     from ragqa.loaders import iterate_documents
-    from ragqa.wire import write_document
+    from ragqa.wire import fault_values, write_document, write_line
 
     # Libraries print to stdout now and then: replies get a descriptor of their own.
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
@@ -302,14 +309,17 @@ def serve(max_seconds: float, max_memory_mb: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE * max_seconds + 5)
         try:
             os.chdir(request["folder"])
-            for document in iterate_documents(Path(request["path"]), request["doc_id"]):
-                write_document(document, out)
+            for part in iterate_documents(Path(request["path"]), request["doc_id"]):
+                if isinstance(part, Document):
+                    write_document(part, out)
+                else:
+                    write_line({"fault": fault_values(part)}, out)
             verdict: dict[str, Any] = {"done": True}
         except DocumentError as error:
-            verdict = {"refused": [error.found, error.accepted, error.next_step]}
+            verdict = {"refused": fault_values(error)}
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
-        out.write(json.dumps(verdict).encode("ascii") + b"\n")
+        write_line(verdict, out)
         out.flush()
         signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -161,6 +161,8 @@ class Draft:
         self.folder.rename(self._named)
         sync_folder(self._named.parent)
         write_durably(self.index / _NEW_CURRENT, pointer.encode())
+        if (self.index / CURRENT).is_dir():  # damage that no rename can replace
+            remove(self.index / CURRENT)
         os.replace(self.index / _NEW_CURRENT, self.index / CURRENT)
         sync_folder(self.index)
         return self._named

@@ -7,6 +7,7 @@ import select
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from ragqa.errors import DocumentError
 from ragqa.types import Document, Heading, Span
 
 _BLOCK = 1 << 20
@@ -102,14 +103,30 @@ def write_document(document: Document, out: BinaryIO) -> None:
     }
     text = document.text
     size = len(text) if text.isascii() else sum(len(block) for block in _encoded(text))
-    out.write(json.dumps({"document": head, "bytes": size}).encode("ascii") + b"\n")
+    write_line({"document": head, "bytes": size}, out)
     for block in _encoded(text):
         out.write(block)
+
+
+def write_line(message: dict[str, Any], out: BinaryIO) -> None:
+    """Send one object as a line."""
+    out.write(json.dumps(message).encode("ascii") + b"\n")
 
 
 def _encoded(text: str) -> Iterator[bytes]:
     for start in range(0, len(text), _BLOCK):
         yield text[start : start + _BLOCK].encode("utf-8")
+
+
+def fault_values(fault: DocumentError) -> list[str]:
+    """A fault as ``fault_of`` takes it."""
+    return [fault.found, fault.accepted, fault.next_step]
+
+
+def fault_of(values: list[str]) -> DocumentError:
+    """The fault that was sent."""
+    found, accepted, next_step = values
+    return DocumentError(found, accepted=accepted, next_step=next_step)
 
 
 def document_of(head: dict[str, Any], text: str) -> Document:

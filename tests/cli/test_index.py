@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HASHING = ("--set", "encoder=hashing")
 
 
@@ -63,3 +65,25 @@ def test_another_encoder_names_the_command_that_mends(ragqa: Any, tmp_path: Path
     assert "hashing" in done.err
     assert f"ragqa index --rebuild {tmp_path / 'docs'} --index {tmp_path / 'index'}" in done.err
     assert ragqa("index", "--rebuild", *place, *HASHING, "--set", "encoder.dimensions=32").code == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "--index ''"), ("bad\udcff", "--index bad\\xff")])
+def test_a_place_that_cannot_be_meant_is_refused_before_anything_is_read(
+    ragqa: Any, tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "a.txt").write_text("The heron waits.", encoding="utf-8")
+    for command in (("index", str(tmp_path)), ("ask", "Who waits?"), ("info",)):
+        done = ragqa(*command, "--index", name)
+        assert done.code == 2
+        assert done.err.count("\n") == 1
+        assert said in done.err
+
+
+def test_a_file_read_in_part_is_named_and_told_by_the_exit_code(ragqa: Any, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "notes.jsonl").write_text('{"text": "The heron waits."}\n{bad\n', encoding="utf-8")
+    done = ragqa("index", str(tmp_path / "docs"), "--index", str(tmp_path / "index"), *HASHING)
+    assert done.code == 4
+    assert "read in part" in done.err.splitlines()[0]
+    assert done.err.rstrip().endswith("0 skipped, 1 read in part")
+    assert "in part" in ragqa("info", "--index", str(tmp_path / "index")).out

@@ -1,12 +1,13 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pypdf import PdfReader, PdfWriter
 
 from ragqa.errors import DocumentError
-from ragqa.loaders import load_document_file
+from ragqa.loaders import iterate_documents, load_document_file
 from ragqa.loaders.pdf import paragraphs
 from ragqa.types import Document
 
@@ -192,3 +193,19 @@ def test_short_lines_bullets_and_gaps_end_a_paragraph() -> None:
         ("• other", True),
         ("End", False),
     ]
+
+
+def test_a_page_that_does_not_decompress_is_named_and_the_others_are_read(
+    write: Callable[[str, bytes], Path], make_pdf: MakePdf
+) -> None:
+    writer = _copy(make_pdf([["First page here."], ["Second page here."], ["Third page here."]]))
+    for page in writer.pages:
+        page.compress_content_streams()
+    content: Any = writer.pages[1]["/Contents"]
+    stream = content.get_object()
+    stream._data = bytes(byte ^ 0x55 for byte in stream._data)
+    document, *faults = iterate_documents(write("a.pdf", _written(writer)), "a.pdf")
+    assert isinstance(document, Document)
+    assert "First page here." in document.text
+    assert "Third page here." in document.text
+    assert [str(fault).partition(" is damaged")[0].rpartition("a.pdf: ")[2] for fault in faults] == ["page 2"]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ragqa.errors import DocumentError
-from ragqa.loaders import load_document_file
+from ragqa.loaders import iterate_documents, load_document_file
 from ragqa.types import Document
 
 Read = Callable[[str, str | bytes], Document]
@@ -67,16 +68,38 @@ def test_lone_surrogates_written_as_escapes_never_reach_the_text(read: Read) -> 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"text": "a"}\n{broken', "line 2 is not JSON"),
         ('["text"]', "line 1 is no object"),
         ('{"text": 3}', "line 1 is no object"),
-        ('{"_id": "a", "text": "x"}\n{"_id": "a", "text": "y"}', "the id 'a' twice, again in line 2"),
         ("[" * 100_000, "line 1 is not JSON"),
     ],
 )
-def test_a_record_that_does_not_fit_is_named_by_its_line(read: Read, content: str, said: str) -> None:
+def test_a_file_without_any_record_that_fits_is_refused(read: Read, content: str, said: str) -> None:
     with pytest.raises(DocumentError, match=said):
         read("c.jsonl", content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"text": "first"}\n{broken\n{"text": "last"}', "line 2 is not JSON"),
+        (
+            '{"_id": "a", "text": "first"}\n{"_id": "a", "text": "x"}\n{"text": "last"}',
+            "the id 'a' twice, again in line 2",
+        ),
+    ],
+)
+def test_a_record_that_does_not_fit_is_named_by_its_line_and_the_others_are_read(
+    write: Write, content: str, said: str
+) -> None:
+    first, fault, last = iterate_documents(write("c.jsonl", content), "c")
+    assert isinstance(fault, DocumentError)
+    assert re.search(f"c.jsonl: .*{said}", str(fault))
+    assert [part.text for part in (first, last) if isinstance(part, Document)] == ["first", "last"]
+
+
+def test_a_file_of_bad_records_is_given_up(write: Write) -> None:
+    with pytest.raises(DocumentError, match="more than 1,000 bad parts; the first: line 2 is not JSON"):
+        list(iterate_documents(write("c.jsonl", '{"text": "a"}\n' + "{\n" * 1001), "c"))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}")

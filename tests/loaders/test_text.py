@@ -25,9 +25,15 @@ def test_utf16_big_endian_with_its_mark_is_read(read: Read) -> None:
     assert read("a.txt", b"\xfe\xff" + "Grüße".encode("utf-16-be")).text == "Grüße"
 
 
-@pytest.mark.parametrize("codec", ["latin-1", "shift_jis"])
-def test_other_encodings_are_refused_and_not_guessed(read: Read, codec: str) -> None:
-    text = "Café déjà vu, où êtes-vous? Größe" if codec == "latin-1" else "名前,年齢,住所\n佐藤太郎,30,東京"
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("latin-1", "Café déjà vu, où êtes-vous? Größe"),
+        ("shift_jis", "名前,年齢,住所\n佐藤太郎,30,東京"),
+        ("euc_kr", "검색 증강 생성은 문서에서 근거를 찾아 질문에 답하는 방법이다."),
+    ],
+)
+def test_other_encodings_are_refused_and_not_guessed(read: Read, codec: str, text: str) -> None:
     with pytest.raises(DocumentError, match="not valid UTF-8: byte"):
         read("a.txt", text.encode(codec))
 

@@ -13,7 +13,7 @@ import typer
 from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Overrides
 
 SKIPPED = 4
-"""Exit code when the index was made but files had to be left out."""
+"""Exit code when the index was made but files, or parts of files, had to be left out."""
 
 
 def index(
@@ -49,14 +49,16 @@ def index(
         raise IndexMismatch(fault.found, accepted=fault.accepted, next_step=command) from None
     broken = [s for s in report.skipped if not s.expected]
     for skipped in broken:
-        complain(f"skipped {skipped.reason}")
+        complain(f"{'read in part' if skipped.in_part else 'skipped'} {skipped.reason}")
+    in_part = sum(s.in_part for s in broken)
     counts = report.counts
     changes = f"{report.added} added, {report.changed} changed, {report.removed} removed"
     if not report.published:
         changes = "nothing changed"
     complain(
         f"{report.index}: {counts.documents:,} documents, {counts.passages:,} passages ({changes}; "
-        f"{report.embedded:,} texts embedded), {report.seconds:.1f} s, {len(broken)} skipped"
+        f"{report.embedded:,} texts embedded), {report.seconds:.1f} s, {len(broken) - in_part} skipped"
+        + (f", {in_part} read in part" if in_part else "")
     )
     if broken:
         raise typer.Exit(SKIPPED)

@@ -26,7 +26,8 @@ def info(index: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
             **counts.as_dict(),
             "bytes": manifest.total_bytes,
             "fingerprint": dict(manifest.fingerprint),
-            "skipped_files": {f.path: f.error for f in files.values() if f.error},
+            "skipped_files": {f.path: f.error for f in files.values() if f.error and not f.documents},
+            "read_in_part": {f.path: f.error for f in files.values() if f.error and f.documents},
         }
     if as_json:
         print(json.dumps(record, ensure_ascii=False))
@@ -40,7 +41,7 @@ def info(index: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
         typer.echo(f"  {name:<11} {_shown(value)}")
     for file in files.values():
         if file.error:
-            typer.echo(f"  skipped     {file.error}")
+            typer.echo(f"  {'in part' if file.documents else 'skipped':<11} {file.error}")
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,27 @@ if TYPE_CHECKING:
 
 DEFAULT_INDEX = Path("indexes/default")
 
-Index = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
+
+def _index_folder(given: str | Path) -> Path:
+    """The path of an index.
+
+    Raises:
+        UsageError: no name, or bytes that are no text, which the libraries that write an index do not take.
+    """
+    from ragqa.errors import UsageError
+    from ragqa.paths import readable
+
+    text = str(given)  # the default is a path already
+    if not text.strip():
+        raise UsageError(f"--index {text!r}", accepted="the folder of an index", next_step="--index .")
+    if not text.isascii() and text != text.encode("utf-8", "replace").decode("utf-8"):
+        raise UsageError(f"--index {readable(Path(text))}", accepted="a name in UTF-8")
+    return Path(text)
+
+
+Index = Annotated[
+    Path, typer.Option("--index", metavar="FOLDER", parser=_index_folder, help="Folder of the index.")
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with settings; without it the defaults or the index's own."),

@@ -1,6 +1,7 @@
 """A file to documents: each file of this folder reads one family of formats.
 
-A loader is a module with ``SUFFIXES`` and ``load(path, doc_id)``; adding a format is adding a file.
+A loader is a module with ``SUFFIXES`` and ``load(path, doc_id)``; adding a format is adding a file. For each part of a
+file that it has to leave out it yields the fault, and goes on.
 """
 
 import ast
@@ -14,7 +15,10 @@ from ragqa.errors import DocumentError
 from ragqa.paths import readable
 from ragqa.types import Document
 
-Load = Callable[[Path, str], Iterator[Document]]
+MAX_FAULTS = 1000
+"""Bad parts of one file beyond which it is taken to be of another kind than its name says."""
+
+Load = Callable[[Path, str], Iterator[Document | DocumentError]]
 
 
 @lru_cache(maxsize=1)
@@ -51,26 +55,31 @@ def loader_for(suffix: str) -> Load:
     return cast(Load, importlib.import_module(f"ragqa.loaders.{name}").load)
 
 
-def iterate_documents(path: Path, doc_id: str) -> Iterator[Document]:
-    """The documents of a file that hold text, one at a time.
+def iterate_documents(path: Path, doc_id: str) -> Iterator[Document | DocumentError]:
+    """The documents of a file that hold text, one at a time, and a fault for each part that cannot be read.
 
     Raises:
         DocumentError: the file cannot be read or holds no text; the message begins with its name. Every fault
             of a format library ends here, whatever its type, but MemoryError.
     """
     empty = True
+    faults: list[DocumentError] = []
     try:
         if path.stat().st_size == 0:
             raise DocumentError("is empty")
-        for document in loader_for(path.suffix)(path, doc_id):
-            if document.text.strip():
+        for part in loader_for(path.suffix)(path, doc_id):
+            if isinstance(part, DocumentError):
+                faults.append(part)
+                if len(faults) > MAX_FAULTS:
+                    raise DocumentError(f"has more than {MAX_FAULTS:,} bad parts; the first: {faults[0]}")
+                yield _named(path, part)
+            elif part.text.strip():
                 empty = False
-                yield document
+                yield part
         if empty:
-            raise DocumentError("holds no text")
+            raise faults[0] if faults else DocumentError("holds no text")
     except DocumentError as error:
-        named = f"{readable(path)}: {error.found}"
-        raise DocumentError(named, accepted=error.accepted, next_step=error.next_step) from error
+        raise _named(path, error) from error
     except OSError as error:
         raise DocumentError(f"{readable(path)}: cannot be opened ({error.strerror or error})") from error
     except MemoryError:
@@ -87,10 +96,16 @@ def iterate_documents(path: Path, doc_id: str) -> Iterator[Document]:
         ) from error
 
 
+def _named(path: Path, fault: DocumentError) -> DocumentError:
+    return DocumentError(
+        f"{readable(path)}: {fault.found}", accepted=fault.accepted, next_step=fault.next_step
+    )
+
+
 def load_document_file(path: Path, doc_id: str) -> list[Document]:
-    """Every document of a file that holds text, in order.
+    """Every document of a file that holds text, in order, whatever had to be left out.
 
     Raises:
         DocumentError: as ``iterate_documents``.
     """
-    return list(iterate_documents(path, doc_id))
+    return [part for part in iterate_documents(path, doc_id) if isinstance(part, Document)]

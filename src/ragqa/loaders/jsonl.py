@@ -15,25 +15,29 @@ SUFFIXES: tuple[str, ...] = (".jsonl", ".ndjson")
 ACCEPTED = 'one JSON object a line with a "text" and, if it has them, "_id" and "title"'
 
 
-def load(path: Path, doc_id: str) -> Iterator[Document]:
+def load(path: Path, doc_id: str) -> Iterator[Document | DocumentError]:
     """One document for each record, named ``doc_id#record``; a record without an id takes its line number.
 
-    Raises:
-        DocumentError: a line that is no such record, or an id that occurs twice.
+    A line that is no such record, or repeats an id, is a fault of its own.
     """
     seen: set[str] = set()
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            record = _record(line, number)
+            try:
+                record = _record(line, number)
+            except DocumentError as fault:
+                yield fault
+                continue
             given = next((record[key] for key in ("_id", "id") if record.get(key) is not None), number)
             name = clean(str(given)).replace("\n", " ")
             if name in seen:
-                raise DocumentError(
+                yield DocumentError(
                     f"has the id {name!r} twice, again in line {number}",
                     next_step="give each record its own id",
                 )
+                continue
             seen.add(name)
             yield _document(record, f"{doc_id}#{name}", path)
 

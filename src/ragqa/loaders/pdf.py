@@ -6,6 +6,7 @@ Headings are the bookmarks, or without any the lines that are set larger than th
 import itertools
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError, PdfReadError, PyPdfError
+from pypdf.generic import EncodedStreamObject
 
 from ragqa.decoding import clean
 from ragqa.errors import DocumentError
@@ -34,8 +36,8 @@ _CAPTION_LINES = 3
 _MIN_PAGES = 3
 
 
-def load(path: Path, doc_id: str) -> Iterator[Document]:
-    """One document with the place of each page.
+def load(path: Path, doc_id: str) -> Iterator[Document | DocumentError]:
+    """One document with the place of each page, and a fault for each page that is damaged.
 
     Raises:
         DocumentError: encrypted, truncated, or without any text (scanned images).
@@ -57,9 +59,15 @@ def load(path: Path, doc_id: str) -> Iterator[Document]:
         _Writer(manuscript, ruled_tables(path, ruled), sizes).write(pages)
         title = _title(reader)
         document = manuscript.document(doc_id, path, title)
-        for page, level, text in bookmarks:
-            manuscript.mark(_place(document, page, text), level, text)
+        for place, level, text in bookmarks:
+            manuscript.mark(_place(document, place, text), level, text)
         yield manuscript.document(doc_id, path, title)
+        for number, page in enumerate(reader.pages, 1):
+            if _is_damaged(page):
+                yield DocumentError(
+                    f"page {number} is damaged: text of it is missing",
+                    next_step="print or save the PDF anew with the program that shows the page",
+                )
 
 
 def _decrypt(reader: PdfReader) -> None:
@@ -123,6 +131,23 @@ def _has_rules(page: PageObject) -> bool:
         return content is not None and has_rules(content.get_data())
     except _BROKEN_PAGE:
         return False
+
+
+def _is_damaged(page: PageObject) -> bool:
+    """Whether content of a page does not decompress: pypdf then goes on with what it could read, without a word."""
+    try:
+        stored = page.get("/Contents")
+        content = stored.get_object() if stored is not None else None
+        streams = content if isinstance(content, list) else [content]
+        for stream in streams:
+            raw = stream.get_object() if stream is not None else None
+            if isinstance(raw, EncodedStreamObject) and raw.get("/Filter") == "/FlateDecode":
+                zlib.decompressobj().decompress(raw._data)
+    except zlib.error as error:
+        return "incorrect data check" not in str(error)  # a wrong checksum behind text that is all there
+    except _BROKEN_PAGE:
+        return True
+    return False
 
 
 class _Writer:
