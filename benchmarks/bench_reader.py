@@ -22,7 +22,7 @@ import numpy as np
 from ragqa import pretrained
 from ragqa.calibration import expected_calibration_error
 from ragqa.config import Config
-from ragqa.data import squad
+from ragqa.data import distinct_passages, squad
 from ragqa.devices import cpu_model
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.readers.extractive import ExtractiveReader
@@ -33,7 +33,6 @@ from ragqa.training.calibrating import (
     Retrieved,
     retrieve_for,
 )
-from ragqa.training.mining import distinct_passages
 from ragqa.types import Citation, Example, Hit
 
 DATA = Path(os.environ.get("RAGQA_DATA", "../shared/data")) / "squad"

@@ -291,6 +291,25 @@ def test_rebuilding_reads_and_embeds_everything(docs: Path, embedded: list[str])
     assert again.embedded == len(embedded) == first.embedded
 
 
+def test_embedding_again_with_another_encoder_equals_an_index_made_with_it(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Config.from_values({"encoder": {"name": "hashing", "dimensions": 32}})
+    index(docs)
+    with monkeypatch.context() as patched:
+        patched.setattr("ragqa.indexing._add_file", lambda *_: pytest.fail("a file was read again"))
+        report = index(docs, config=other, reembed=True)
+    assert report.published
+    assert report.embedded == report.counts.passages
+    again = hits(tmp_path / "index")
+    shutil.rmtree(tmp_path / "index")
+    index(docs, config=other)
+    assert hits(tmp_path / "index") == again
+    whole = Config.from_values({"encoder": {"name": "hashing", "dimensions": 32}, "splitter": "whole"})
+    with pytest.raises(IndexMismatch, match="splitter"):
+        index(docs, config=whole, reembed=True)
+
+
 def test_raising_a_limit_reads_the_file_that_was_beyond_it(tmp_path: Path) -> None:
     docs = write(tmp_path / "docs", {"cat.txt": CAT, "long.txt": "The walrus has tusks.\n" * 60_000})
     small = Config.from_values({"encoder": "hashing", "loading": {"max_file_mb": 1}})

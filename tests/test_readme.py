@@ -144,17 +144,18 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
 
 
 def test_training_page_names_every_setting_with_its_default() -> None:
-    from ragqa.training.settings import ReaderRun, ScheduleConfig
+    from ragqa.training.settings import ReaderRun, RetrieverRun, ScheduleConfig
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     stated = dict(re.findall(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", text, re.MULTILINE))
     fields = {
+        **RetrieverRun.model_fields,
         **ReaderRun.model_fields,
         **{f"schedule.{n}": f for n, f in ScheduleConfig.model_fields.items()},
     }
     fields.pop("schedule")
     assert fields.keys() - stated.keys() == set()
-    numbers = {name: f.default for name, f in fields.items() if isinstance(f.default, int | float)}
+    numbers = {name: f.default for name, f in fields.items() if type(f.default) in (int, float)}
     assert {name: float(stated[name]) for name in numbers} == numbers
 
 

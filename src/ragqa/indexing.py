@@ -84,6 +84,7 @@ def build_index(
     config: Config,
     *,
     rebuild: bool = False,
+    reembed: bool = False,
     wait_seconds: float = 0.0,
     progress: Progress = lambda stage, done, total: None,
     on_wait: Callable[[str], None] = lambda message: None,
@@ -92,6 +93,7 @@ def build_index(
 
     Args:
         rebuild: ignore the present index: read and embed everything, with the present configuration.
+        reembed: embed every passage anew, from the text that the index holds: for another encoder.
         wait_seconds: how long to wait for another writer.
 
     Raises:
@@ -105,15 +107,18 @@ def build_index(
     expected = fingerprint(config, encoder)
     with ExitStack() as stack:
         stack.enter_context(writer_lock(index, wait_seconds, on_wait))
-        former = None if rebuild else _open_former(index, expected, paths, stack)
+        former = None if rebuild else _open_former(index, expected, paths, stack, reembed=reembed)
         plan = _plan(found.files, former, config)
         plan.skipped += [replace(s, reason=f"{readable(s.path)}: {s.reason}") for s in found.skipped]
-        if former is not None and former.config == _plain(config) and not plan.changes_anything:
+        unchanged = former is not None and former.config == _plain(config) and not plan.changes_anything
+        if former is not None and unchanged and not reembed:
             former.generation.verify_all()  # "nothing changed" shall also mean that nothing is damaged
             counts, written = former.catalog.counts, None
         else:
             draft = stack.enter_context(Draft(index, expected))
-            counts, written = _write(draft.folder, plan, former, config, encoder, progress)
+            counts, written = _write(
+                draft.folder, plan, former, config, encoder, progress, reuse_vectors=not reembed
+            )
             if not counts.passages:
                 raise _nothing(paths, plan.skipped)
             draft.publish(counts.as_dict())
@@ -173,27 +178,36 @@ def _plain(config: Config) -> dict[str, Any]:
 
 
 def _open_former(
-    index: Path, expected: Mapping[str, Any], paths: Sequence[Path], stack: ExitStack
+    index: Path, expected: Mapping[str, Any], paths: Sequence[Path], stack: ExitStack, *, reembed: bool
 ) -> _Former | None:
-    """The present index, closed by ``stack``; None when there is none yet."""
+    """The present index, closed by ``stack``; None when there is none yet. ``reembed`` allows another encoder."""
     try:
         generation = stack.enter_context(open_generation(index))
     except IndexMissing:
         return None
-    check_fingerprint(generation.manifest, expected, rebuild_command(index, paths))
+    encoder = {"encoder": generation.manifest.fingerprint.get("encoder")} if reembed else {}
+    check_fingerprint(generation.manifest, {**expected, **encoder}, rebuild_command(index, paths))
     catalog = stack.enter_context(Catalog(generation.verified(CATALOG)))
     return _Former(generation, catalog, config_of(generation))
 
 
 def _write(
-    folder: Path, plan: _Plan, former: _Former | None, config: Config, encoder: Encoder, progress: Progress
+    folder: Path,
+    plan: _Plan,
+    former: _Former | None,
+    config: Config,
+    encoder: Encoder,
+    progress: Progress,
+    *,
+    reuse_vectors: bool,
 ) -> tuple[Counts, _Written]:
     """All files of a generation; what cannot be read is added to ``plan.skipped``."""
     counts, added = _write_catalog(folder / CATALOG, plan, former, config, encoder, progress)
     embedded = 0
     if counts.passages:
         with Catalog(folder / CATALOG) as catalog:
-            embedded = _write_vectors(folder / VECTORS, catalog, encoder, former, progress)
+            known = former if reuse_vectors else None
+            embedded = _write_vectors(folder / VECTORS, catalog, encoder, known, progress)
             _write_searchers(folder, catalog, config, progress)
         (folder / CONFIG).write_text(json.dumps(_plain(config), indent=1), encoding="utf-8")
     return counts, _Written(added, embedded)

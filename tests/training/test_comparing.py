@@ -29,7 +29,7 @@ def test_each_tuning_is_measured_on_the_same_test_questions(
     full, bitfit = found
     assert [t.name for t in found] == ["full", "bitfit"]
     assert full.comparison.questions == bitfit.comparison.questions == 6
-    assert full.comparison.f1.before == bitfit.comparison.f1.before
+    assert full.comparison.measures["F1"].before == bitfit.comparison.measures["F1"].before
     assert bitfit.trained_parameters < full.trained_parameters
     assert bitfit.model_mb < full.model_mb
     assert all(t.seconds > 0 and t.peak_mb > 50 and t.model.is_dir() for t in found)

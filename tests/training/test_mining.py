@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ragqa.analysis import terms
-from ragqa.data import squad
+from ragqa.data import distinct_passages, squad
 from ragqa.indexes.bm25 import Bm25Index
-from ragqa.training.mining import distinct_passages, with_hard_negatives
+from ragqa.training.mining import with_hard_negatives
 from ragqa.types import Example, Passage, Query, Span
 
 

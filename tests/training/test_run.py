@@ -19,8 +19,8 @@ from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import SPAN_FEATURES
-from ragqa.training.run import calibrate_reader, finetune_reader, plan_reader
-from ragqa.training.settings import ReaderRun, load_run, schedule_for
+from ragqa.training.run import calibrate_reader, finetune, plan
+from ragqa.training.settings import ReaderRun, load_run
 from ragqa.types import Hit, Passage, Query
 
 KILL_AT = 5
@@ -40,7 +40,7 @@ def fatal(self, groups, rate):
     return update(self, groups, rate)
 
 trainer.Trainer._update = fatal
-run.finetune_reader(settings.load_run(Path(sys.argv[1])), resume=False, report=print)
+run.finetune(settings.load_run(Path(sys.argv[1]), settings.ReaderRun), resume=False, report=print)
 """
 
 
@@ -79,8 +79,8 @@ def trained(
 ) -> Path:
     """The model folder of one uninterrupted run."""
     torch.set_num_threads(1)
-    run = load_run(described(tmp_path_factory.mktemp("whole"), tiny_bert, questions))
-    return finetune_reader(run, resume=False, report=reports.append).model
+    run = load_run(described(tmp_path_factory.mktemp("whole"), tiny_bert, questions), ReaderRun)
+    return finetune(run, resume=False, report=reports.append).model
 
 
 def test_a_run_reports_its_questions_its_steps_and_its_score(
@@ -89,7 +89,7 @@ def test_a_run_reports_its_questions_its_steps_and_its_score(
     assert reports[0] == {"training_questions": 24, "validation_questions": 6, "test_questions": 6}
     scores = [r["validation"] for r in reports if "validation" in r]
     assert len(scores) == 3
-    (best,) = [r["best_validation_f1"] for r in reports if "best_validation_f1" in r]
+    (best,) = [r["best_validation"] for r in reports if "best_validation" in r]
     assert max(scores) == pytest.approx(best, abs=1e-4)
     assert 0 <= best <= 1
 
@@ -130,11 +130,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     path = described(tmp_path, tiny_bert, questions)
     child = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=os.environ, capture_output=True)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    monkeypatch.setattr("ragqa.training.run._calibrate", lambda *_: None)
+    monkeypatch.setattr("ragqa.training.targets.reader.fit_calibration", lambda *_: None)
     torch.set_num_threads(1)
     steps: list[int] = []
-    folder = finetune_reader(
-        load_run(path), resume=True, report=lambda values: steps.append(values.get("step", KILL_AT + 1))
+    folder = finetune(
+        load_run(path, ReaderRun),
+        resume=True,
+        report=lambda values: steps.append(values.get("step", KILL_AT + 1)),
     ).model
     assert min(steps) > KILL_AT
     for name in ("run/last.safetensors", "run/best.safetensors", "run/model/model.safetensors"):
@@ -145,12 +147,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragqa.training.run._calibrate", lambda *_: None)
+    monkeypatch.setattr("ragqa.training.targets.reader.fit_calibration", lambda *_: None)
     torch.set_num_threads(1)
     values: dict[str, Any] = {"start_from": str(trained), "freeze": ["encoder."], "storage": "float32"}
     said: list[dict[str, Any]] = []
-    run = load_run(described(tmp_path, tiny_bert, questions, **values))
-    folder = finetune_reader(run, resume=False, report=said.append).model
+    run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
+    folder = finetune(run, resume=False, report=said.append).model
 
     before, after = load_span(trained).state_dict(), load_span(folder).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -164,9 +166,9 @@ def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
 def test_a_reader_of_another_backbone_is_refused_before_any_training(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    run = load_run(described(tmp_path, tiny_bert, questions, start_from="builtin"))
+    run = load_run(described(tmp_path, tiny_bert, questions, start_from="builtin"), ReaderRun)
     with pytest.raises(TrainingError, match=r"the reader builtin stands on .*, not on .*tiny-bert"):
-        finetune_reader(run, resume=False, report=lambda _: None)
+        finetune(run, resume=False, report=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_a_setting_that_does_not_fit_is_named(
     tmp_path: Path, tiny_bert: Path, questions: Path, values: dict[str, Any], found: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_run(described(tmp_path, tiny_bert, questions, **values))
+        load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
     assert found in caught.value.found
     assert "\n" not in str(caught.value)
 
@@ -192,54 +194,56 @@ def test_a_file_that_describes_no_run_is_named(tmp_path: Path, text: str | bytes
     path = tmp_path / "run.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigError, match=r"run\.yaml"):
-        load_run(path)
+        load_run(path, ReaderRun)
 
 
 def test_too_few_documents_are_refused_before_any_training(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=5))
+    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=5), ReaderRun)
     with pytest.raises(TrainingError, match="6 documents, of which 6"):
-        finetune_reader(run, resume=False, report=lambda _: None)
+        finetune(run, resume=False, report=lambda _: None)
 
 
 def test_the_test_part_compares_the_reader_with_the_one_before(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     values: dict[str, Any] = {"start_from": str(trained), "storage": "float32"}
-    finished = finetune_reader(
-        load_run(described(tmp_path, tiny_bert, questions, **values)), resume=False, report=lambda _: None
+    finished = finetune(
+        load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun),
+        resume=False,
+        report=lambda _: None,
     )
     comparison = finished.comparison
     assert comparison is not None
     assert comparison.questions == 6
-    for measured in (comparison.f1, comparison.exact_match):
+    for measured in comparison.measures.values():
         assert measured.difference.mean == pytest.approx(measured.after - measured.before)
         assert measured.difference.low <= measured.difference.mean <= measured.difference.high
     card = (finished.model / "README.md").read_text()
     assert "6 test questions" in card
-    assert f"{100 * comparison.f1.after:.1f}" in card
+    assert f"{100 * comparison.measures['F1'].after:.1f}" in card
 
 
 def test_a_plan_tells_steps_and_minutes_and_trains_nothing(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     said: list[dict[str, Any]] = []
-    plan_reader(load_run(described(tmp_path, tiny_bert, questions)), said.append)
-    (plan,) = [r for r in said if "estimated_minutes" in r]
-    assert plan["steps"] == 12
-    assert plan["estimated_minutes"] >= 0
+    plan(load_run(described(tmp_path, tiny_bert, questions), ReaderRun), said.append)
+    (planned,) = [r for r in said if "estimated_minutes" in r]
+    assert planned["steps"] == 12
+    assert planned["estimated_minutes"] >= 0
     assert not list((tmp_path / "run").glob("*"))
 
 
 def test_the_confidence_is_fitted_where_there_are_questions_enough(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=2))
+    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=2), ReaderRun)
     assert read_calibration(trained) == read_calibration(reader_folder("builtin"))
     folder = tmp_path / "model"
     shutil.copytree(trained, folder)
-    monkeypatch.setattr("ragqa.training.run.LEAST_TO_CALIBRATE", 10)
+    monkeypatch.setattr("ragqa.training.targets.reader.LEAST_TO_CALIBRATE", 10)
     calibrate_reader(run, folder, lambda _: None)
     fitted = read_calibration(folder)
     assert fitted.span != read_calibration(trained).span
@@ -248,7 +252,9 @@ def test_the_confidence_is_fitted_where_there_are_questions_enough(
 
 
 def test_a_schedule_follows_the_number_of_questions() -> None:
-    few, many = schedule_for(200, goes_on=True), schedule_for(90_000, goes_on=False)
+    data = Path("questions.jsonl")
+    few = ReaderRun(data=data, start_from="builtin").default_schedule(200, rate=1.0)
+    many = ReaderRun(data=data).default_schedule(90_000, rate=1.0)
     assert few.epochs > many.epochs
     assert few.batch_groups < many.batch_groups
     assert few.learning_rate < many.learning_rate

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ragqa.data import squad
 from ragqa.errors import TrainingError
-from ragqa.models.span import SpanModel, freeze
+from ragqa.models.loading import freeze
+from ragqa.models.span import SpanModel
 from ragqa.training.objectives.span import SpanBatch, SpanObjective
 from ragqa.training.trainer import Schedule, Trainer, bucketed_batches
 from ragqa.windows import load_tokenizer

@@ -13,7 +13,7 @@ from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError, PluginError, TrainingError
 from ragqa.models.span import SpanModel, load_span, load_tuned
 from ragqa.readers.extractive import ExtractiveReader
-from ragqa.training.run import finetune_reader
+from ragqa.training.run import finetune
 from ragqa.training.settings import ReaderRun, load_run
 from ragqa.types import Hit, Passage, Query
 
@@ -44,7 +44,7 @@ def run_of(folder: Path, bert: Path, questions: Path, tuning: str, **more: Any) 
     }
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return load_run(path)
+    return load_run(path, ReaderRun)
 
 
 @pytest.fixture(scope="module", params=TUNINGS)
@@ -56,7 +56,7 @@ def trained(
     said: list[dict[str, Any]] = []
     folder = tmp_path_factory.mktemp(request.param)
     run = run_of(folder, tiny_bert, questions, request.param)
-    return request.param, finetune_reader(run, resume=False, report=said.append).model, said
+    return request.param, finetune(run, resume=False, report=said.append).model, said
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def base(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, questions: P
     """A reader that was trained in full, for others to be trained on top of."""
     folder = tmp_path_factory.mktemp("base")
     run = run_of(folder, tiny_bert, questions, "full", storage="float32")
-    return finetune_reader(run, resume=False, report=lambda _: None).model
+    return finetune(run, resume=False, report=lambda _: None).model
 
 
 @pytest.mark.parametrize("name", TUNINGS)
@@ -150,12 +150,12 @@ def test_what_is_added_to_a_reader_needs_that_reader(
         if file.is_file():
             (copy / file.name).write_bytes(file.read_bytes())
     run = run_of(tmp_path, tiny_bert, questions, name, start_from=str(copy))
-    folder = finetune_reader(run, resume=False, report=lambda _: None).model
+    folder = finetune(run, resume=False, report=lambda _: None).model
     size = (folder / "model.safetensors").stat().st_size
     assert size < (copy / "model.safetensors").stat().st_size
     load_span(folder)
     with pytest.raises(TrainingError, match=f"only adds {name} to another one"):
-        finetune_reader(
+        finetune(
             run_of(tmp_path, tiny_bert, questions, "full", start_from=str(folder)),
             resume=False,
             report=lambda _: None,
@@ -172,4 +172,4 @@ def test_a_tuning_that_does_not_exist_names_those_that_do(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     with pytest.raises(PluginError, match="adapter, bitfit, full, lora, prompt"):
-        finetune_reader(run_of(tmp_path, tiny_bert, questions, "lorra"), resume=False, report=lambda _: None)
+        finetune(run_of(tmp_path, tiny_bert, questions, "lorra"), resume=False, report=lambda _: None)

@@ -16,8 +16,13 @@ Config = Annotated[
 TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 
 Data = Annotated[
-    Path | None, typer.Option("--data", help="Labelled questions: JSON Lines, or JSON in the form of SQuAD.")
+    Path | None,
+    typer.Option("--data", help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder."),
 ]
+Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Folder of the run (default: runs/TARGET).")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")]
 
 
 @app.callback()
@@ -29,29 +34,55 @@ def group() -> None:
 def reader(
     data: Data = None,
     config: Config = None,
-    tuning: Annotated[
-        str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Folder of the run (default: runs/reader).")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")
-    ] = False,
+    tuning: Tuning = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run."""
+    from ragqa.training.settings import ReaderRun
+
+    model = _train(_run(ReaderRun, data, config, output=output, tuning=tuning), resume, dry_run)
+    if model:
+        typer.echo(f"{model}: use it with --set reader.model={model}")
+
+
+@app.command("retriever")
+def retriever(
+    data: Data = None,
+    config: Config = None,
+    tuning: Tuning = None,
+    both_sides: Annotated[
+        bool | None,
+        typer.Option(
+            "--both-sides", help="Train what encodes passages, too; an index is then embedded anew."
+        ),
+    ] = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the encoder of queries (or of both) on questions of your own, so that the right passage comes first."""
+    from ragqa.training.settings import RetrieverRun
+
+    run = _run(RetrieverRun, data, config, output=output, tuning=tuning, both_sides=both_sides)
+    model = _train(run, resume, dry_run)
+    if model and run.both_sides:
+        typer.echo(f"{model}: use it with ragqa index PATH --reembed --set encoder.model={model}")
+    elif model:
+        typer.echo(f"{model}: use it with --set encoder.query_model={model}")
+
+
+def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
+    """Train and print the comparison; the folder of the model, or None after a dry run."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
-    from ragqa.training.run import finetune_reader, plan_reader
+    from ragqa.training.run import finetune, plan
 
     _quieten_transformers()
-    run = _run(data, config, output=output, tuning=tuning)
     with closing(TrainingView()) as view:
         if dry_run:
-            plan_reader(run, view.show)
-            return
+            plan(run, view.show)
+            return None
         run.output.mkdir(parents=True, exist_ok=True)
         with (run.output / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
 
@@ -60,19 +91,17 @@ def reader(
                 metrics.flush()
                 view.show(values)
 
-            finished = finetune_reader(run, resume=resume, report=report)
+            finished = finetune(run, resume=resume, report=report)
     for line in comparison_lines(finished.comparison):
         typer.echo(line)
-    typer.echo(f"{finished.model}: use it with --set reader.model={finished.model}")
+    return finished.model
 
 
 @app.command("compare")
 def compare(
     data: Data = None,
     config: Config = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Folder of the runs (default: runs/reader).")
-    ] = None,
+    output: Output = None,
     tunings: Annotated[str, typer.Option("--tunings", help="Which, separated by commas.")] = ",".join(
         TUNINGS
     ),
@@ -80,11 +109,12 @@ def compare(
     """Train the reader with every tuning on the same questions and print one table."""
     from ragqa.cli.training_view import TrainingView, tuning_lines
     from ragqa.training.comparing import compare_tunings
+    from ragqa.training.settings import ReaderRun
 
     _quieten_transformers()
     names = [name.strip() for name in tunings.split(",") if name.strip()]
     with closing(TrainingView()) as view:
-        found = compare_tunings(_run(data, config, output=output), names, view.show)
+        found = compare_tunings(_run(ReaderRun, data, config, output=output), names, view.show)
     for line in tuning_lines(found):
         typer.echo(line)
 
@@ -98,14 +128,15 @@ def calibrate(
     """Fit the confidence and the operating point of a reader again, without training it."""
     from ragqa.cli.training_view import TrainingView
     from ragqa.training.run import calibrate_reader
+    from ragqa.training.settings import ReaderRun
 
     with closing(TrainingView()) as view:
-        calibrate_reader(_run(data, config), model, view.show)
+        calibrate_reader(_run(ReaderRun, data, config), model, view.show)
     typer.echo(f"{model}/calibration.json")
 
 
-def _run(data: Path | None, config: Path | None, **options: Any) -> Any:
-    """The run that the options describe: a file's, or one that trains the shipped reader further.
+def _run(kind: Any, data: Path | None, config: Path | None, **options: Any) -> Any:
+    """The run that the options describe: a file's, or one that trains the shipped model further.
 
     Raises:
         UsageError: neither data nor a file.
@@ -117,12 +148,12 @@ def _run(data: Path | None, config: Path | None, **options: Any) -> Any:
         raise UsageError(
             "there is nothing to train on",
             accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
-            next_step="ragqa finetune reader --data my_questions.jsonl --dry-run",
+            next_step=f"ragqa finetune {kind.target} --data my_questions.jsonl --dry-run",
         )
     given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
-    if config is None:
-        return ReaderRun(start_from="builtin", **given)
-    return ReaderRun.model_validate({**load_run(config).model_dump(), **given})
+    if config is not None:
+        return kind.model_validate({**load_run(config, kind).model_dump(), **given})
+    return kind(**given, **({"start_from": "builtin"} if kind is ReaderRun else {}))
 
 
 def _quieten_transformers() -> None:

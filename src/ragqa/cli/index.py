@@ -22,6 +22,9 @@ def index(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Read and embed everything again.")] = False,
+    reembed: Annotated[
+        bool, typer.Option("--reembed", help="Embed every passage again, from the text in the index.")
+    ] = False,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for another indexer.")] = 0.0,
 ) -> None:
     """Index documents; a later run reads and embeds only what changed, with the settings of the first."""
@@ -38,6 +41,7 @@ def index(
             index,
             settings,
             rebuild=rebuild,
+            reembed=reembed,
             wait_seconds=wait,
             progress=_progress(),
             on_wait=complain,

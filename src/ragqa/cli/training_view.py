@@ -40,7 +40,7 @@ class TrainingView:
             columns = (
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]:.3f}  F1 {task.fields[score]}"),
+                TextColumn("loss {task.fields[loss]:.3f}  score {task.fields[score]}"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=Console(stderr=True))
@@ -61,11 +61,12 @@ def tuning_lines(found: "Sequence[Tuned]") -> list[str]:
     if not found:
         return []
     first = found[0].comparison
-    heads = f"{'F1':>7}{'EM':>7}{'trained':>12}{'seconds':>9}{'MiB':>7}{'MB':>8}"
+    names = "".join(f"{name:>13}" for name in first.measures)
+    heads = f"{names}{'trained':>12}{'seconds':>9}{'MiB':>7}{'MB':>8}"
     lines = [f"{first.questions:,} test questions", f"{'':10}{heads}"]
-    lines.append(f"{'before':10}{100 * first.f1.before:7.1f}{100 * first.exact_match.before:7.1f}")
+    lines.append(f"{'before':10}" + "".join(f"{100 * m.before:13.1f}" for m in first.measures.values()))
     for row in found:
-        scores = f"{100 * row.comparison.f1.after:7.1f}{100 * row.comparison.exact_match.after:7.1f}"
+        scores = "".join(f"{100 * m.after:13.1f}" for m in row.comparison.measures.values())
         costs = f"{row.trained_parameters:12,}{row.seconds:9.0f}{row.peak_mb:7.0f}{row.model_mb:8.2f}"
         lines.append(f"{row.name:10}{scores}{costs}")
     return lines
@@ -73,15 +74,13 @@ def tuning_lines(found: "Sequence[Tuned]") -> list[str]:
 
 def comparison_lines(comparison: "Comparison | None") -> list[str]:
     """The table before / after of the test part."""
-    from ragqa.training.card import measures
-
     if comparison is None:
         return []
     lines = [
         f"{comparison.questions:,} test questions",
         f"{'':14}{'before':>8}{'after':>8}  difference (95 %)",
     ]
-    for name, value in measures(comparison):
+    for name, value in comparison.measures.items():
         found = value.difference
         lines.append(
             f"{name:14}{100 * value.before:8.1f}{100 * value.after:8.1f}  "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ragqa.errors import DataError
-from ragqa.types import Document, Passage, Query
+from ragqa.types import Document, Example, Passage, Query
 
 Value = TypeVar("Value")
 
@@ -27,7 +27,7 @@ def load(folder: Path, split: str = "test") -> Collection:
     Raises:
         DataError: a file is missing or a line of it has another form; or a judged query or no query is there.
     """
-    documents = tuple(_records(folder / "corpus.jsonl", _document))
+    found = documents(folder)
     qrels = _qrels(folder / "qrels" / f"{split}.tsv")
     queries = tuple(q for q in _records(folder / "queries.jsonl", _query) if q.id in qrels)
     missing = sorted(qrels.keys() - {query.id for query in queries})
@@ -35,7 +35,37 @@ def load(folder: Path, split: str = "test") -> Collection:
         raise DataError(
             f"{folder}: qrels/{split}.tsv judges query {missing[0]!r}, which queries.jsonl does not have"
         )
-    return Collection(documents, queries, qrels)
+    return Collection(found, queries, qrels)
+
+
+def documents(folder: Path) -> tuple[Document, ...]:
+    """Every document of the folder.
+
+    Raises:
+        DataError: as ``load``.
+    """
+    return tuple(_records(folder / "corpus.jsonl", _document))
+
+
+def examples(folder: Path, split: str = "train") -> list[Example]:
+    """The questions of a split, each with the documents that were judged relevant as its positives, best first.
+
+    A question without any is left out, and so are judgements of documents that the corpus lacks.
+
+    Raises:
+        DataError: as ``load``; or no question has a relevant document.
+    """
+    collection = load(folder, split)
+    passages = {document.id: whole_passage(document) for document in collection.documents}
+    found = []
+    for query in collection.queries:
+        judged = sorted(collection.qrels[query.id].items(), key=lambda pair: -pair[1])
+        positives = tuple(passages[name] for name, grade in judged if grade > 0 and name in passages)
+        if positives:
+            found.append(Example(query, positives=positives))
+    if not found:
+        raise DataError(f"{folder}: no question of {split} has a relevant document")
+    return found
 
 
 def whole_passage(document: Document) -> Passage:

@@ -1,15 +1,15 @@
 """Span model: a start and an end score for every token (Devlin et al. 2019, section 4.2)."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForQuestionAnswering
+from transformers import AutoModelForQuestionAnswering
 
-from ragqa import checkpoints, plugins, pretrained
-from ragqa.errors import ModelError
+from ragqa import checkpoints, pretrained
 from ragqa.models import attention
+from ragqa.models.loading import apply_stored, load_transformer, overlay
 from ragqa.protocols import Tuning
 
 
@@ -20,7 +20,7 @@ class SpanModel(nn.Module):
     each (N, L). The logit at position 0 ([CLS]) scores "no answer in this window".
     """
 
-    def __init__(self, encoder: nn.Module, hidden: int) -> None:
+    def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(hidden, 2)
@@ -30,35 +30,13 @@ class SpanModel(nn.Module):
     @classmethod
     def from_backbone(cls, folder: Path, dropout: float) -> "SpanModel":
         """The pretrained encoder in ``folder`` with a fresh head."""
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        config.hidden_dropout_prob = dropout
-        # Dropout on attention weights costs 15 % of a step on CPUs and changed nothing measurable.
-        config.attention_probs_dropout_prob = 0.0
-        encoder = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            trust_remote_code=False,
-            add_pooling_layer=False,
-            attn_implementation=attention.register(),
-        )
-        return cls(encoder, int(config.hidden_size))
+        encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
+        return cls(encoder, int(encoder.config.hidden_size))
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=kinds).last_hidden_state
         start, end = self.head(hidden).float().unbind(-1)
         return start, end
-
-
-def freeze(model: nn.Module, prefixes: tuple[str, ...]) -> None:
-    """Stop training every parameter whose name starts with one of ``prefixes``."""
-    for name, parameter in model.named_parameters():
-        if name.startswith(prefixes):
-            parameter.requires_grad_(False)
-
-
-def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that training may change, by name."""
-    return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
 
 
 def load_span(folder: Path) -> SpanModel:
@@ -81,21 +59,7 @@ def load_tuned(folder: Path) -> tuple[SpanModel, Tuning]:
     base = pretrained.base_of(folder)
     if base is not None:
         overlay(model, checkpoints.load(base), base)
-    tuning: Tuning = plugins.build("tuning", pretrained.reader_config(folder).get("tuning", {"name": "full"}))
-    tuning.apply(model)
-    overlay(model, checkpoints.load(folder), folder)
-    return model, tuning
-
-
-def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    """Lay the trained ``tensors``, read from ``folder``, over the backbone that ``model`` has.
-
-    Raises:
-        ModelError: the backbone has no such tensor.
-    """
-    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
-    if unexpected:
-        raise ModelError(f"{folder} holds tensors that its backbone does not have: {unexpected[0]}")
+    return model, apply_stored(model, folder)
 
 
 def _from_huggingface(folder: Path) -> SpanModel:

@@ -42,8 +42,8 @@ def reader_folder(model: str) -> Path:
     return folder
 
 
-def reader_config(folder: Path) -> dict[str, Any]:
-    """What ``config.json`` says of the reader in ``folder``."""
+def stored_config(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` says of the model in ``folder``."""
     return _json(folder / "config.json")
 
 
@@ -53,7 +53,7 @@ def base_of(folder: Path) -> Path | None:
     Raises:
         ModelError: it is not there any more, or is another one by now.
     """
-    base = reader_config(folder).get("base")
+    base = stored_config(folder).get("base")
     if base is None:
         return None
     found = reader_folder(str(base["reader"]))
@@ -72,15 +72,16 @@ def base_digest(folder: Path) -> str:
 
 
 def is_huggingface(folder: Path) -> bool:
-    """True for a whole model as transformers saves it, False for one of ours, which names its backbone."""
-    return "backbone" not in reader_config(folder)
+    """True for a whole model as other libraries save it, False for one of ours, which names its backbone."""
+    whole = not (folder / "config.json").is_file() and (folder / "modules.json").is_file()
+    return whole or "backbone" not in stored_config(folder)
 
 
 def backbone_of(folder: Path) -> Path:
-    """The folder with the tokenizer and the encoder of the reader in ``folder``."""
+    """The folder with the tokenizer and the encoder that the model in ``folder`` stands on."""
     if is_huggingface(folder):
         return folder
-    return backbone.resolve(str(reader_config(folder)["backbone"]))
+    return backbone.resolve(str(stored_config(folder)["backbone"]))
 
 
 def read_calibration(folder: Path) -> ReaderCalibration:

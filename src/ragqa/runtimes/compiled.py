@@ -20,12 +20,13 @@ from filelock import FileLock
 from ragqa.backbone import child_environment, digest, file_digest
 from ragqa.devices import cache_folder
 from ragqa.errors import ModelError
-from ragqa.pretrained import backbone_of
+from ragqa.pretrained import backbone_of, is_huggingface
 
 _CONVERTERS = (
     "runtimes/convert.py",
     "runtimes/networks.py",
     "runtimes/calibration.py",
+    "layout.py",
     "models/*.py",
     "tuning/*.py",
 )
@@ -58,12 +59,12 @@ def compiled_folder(kind: str, source: Path, precision: str) -> Path:
 
 
 def _key(kind: str, source: Path, precision: str) -> str:
-    if kind == "span":
-        # A span reader stores only what differs from its backbone; its calibration changes no array.
+    if is_huggingface(source):
+        weights = [digest(source)]
+    else:
+        # A model of ours stores only what differs from its backbone; its calibration changes no array.
         weights = [digest(backbone_of(source))]
         weights += [file_digest(source / name) for name in ("model.safetensors", "config.json")]
-    else:
-        weights = [digest(source)]
     stored = "int8" if precision == "int8" else "f32"
     package = Path(__file__).parents[1]
     converters = [file_digest(file) for pattern in _CONVERTERS for file in sorted(package.glob(pattern))]

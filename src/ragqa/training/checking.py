@@ -1,6 +1,7 @@
 """Before training: what of the questions can be learned from, and whether that is enough."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from ragqa.errors import DataError, TrainingError
 from ragqa.evaluation.answers import answer_tokens
@@ -10,6 +11,9 @@ LEAST = 20
 """Answerable training questions below which nothing is learned but those questions."""
 
 WORTHWHILE = 200
+
+Labels = Literal["answers", "passages"]
+"""What a target learns from."""
 
 
 def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None]) -> list[Example]:
@@ -33,24 +37,32 @@ def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None])
     return list(first.values())
 
 
-def require_signal(training: Sequence[Example]) -> None:
+def require_signal(training: Sequence[Example], labels: Labels) -> None:
     """Refuse questions from which nothing can be learned.
 
     Raises:
-        TrainingError: too few answerable questions, or one answer for all of them.
+        TrainingError: too few labelled questions, or one label for all of them.
     """
-    answered = [e for e in training if e.answers]
-    if len(answered) < LEAST:
+    found = [label for e in training if (label := _label(e, labels)) is not None]
+    if len(found) < LEAST:
+        lacking = "answerable questions" if labels == "answers" else "questions with their passage"
         raise TrainingError(
-            f"{len(answered)} answerable questions are left for training",
+            f"{len(found)} {lacking} are left for training",
             accepted=f"{LEAST} or more; {WORTHWHILE} or more are worth the time",
             next_step="write more questions, about several documents",
         )
-    if len({" ".join(answer_tokens(e.answers[0])) for e in answered}) == 1:
+    if len(set(found)) == 1:
+        one = labels.removesuffix("s")
         raise TrainingError(
-            f"all {len(answered)} training questions have the answer {answered[0].answers[0]!r}",
-            accepted="questions with different answers: with one answer there is nothing to tell apart",
+            f"all {len(found)} training questions have the {one} {found[0][:60]!r}",
+            accepted=f"questions with different {labels}: with one {one} there is nothing to tell apart",
         )
+
+
+def _label(example: Example, labels: Labels) -> str | None:
+    if labels == "answers":
+        return " ".join(answer_tokens(example.answers[0])) if example.answers else None
+    return example.positives[0].text if example.positives else None
 
 
 def _contradicts(one: Example, other: Example) -> bool:

@@ -11,8 +11,9 @@ from ragqa import plugins
 from ragqa.config import PluginSpec
 from ragqa.errors import TrainingError
 from ragqa.training.judging import Comparison
-from ragqa.training.run import Report, finetune_reader
-from ragqa.training.settings import ReaderRun
+from ragqa.training.run import finetune
+from ragqa.training.settings import Run
+from ragqa.training.task import Report
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
@@ -30,7 +31,7 @@ class Tuned:
     model: Path
 
 
-def compare_tunings(run: ReaderRun, names: Sequence[str], report: Report) -> list[Tuned]:
+def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tuned]:
     """Train with each tuning of ``names`` into a folder of its own below ``run.output``.
 
     Raises:
@@ -46,7 +47,7 @@ def compare_tunings(run: ReaderRun, names: Sequence[str], report: Report) -> lis
     return [_tuned(run, name, report) for name in names]
 
 
-def _tuned(run: ReaderRun, name: str, report: Report) -> Tuned:
+def _tuned(run: Run, name: str, report: Report) -> Tuned:
     output = run.output / name
     trained = 0
 
@@ -58,7 +59,7 @@ def _tuned(run: ReaderRun, name: str, report: Report) -> Tuned:
     _reset_peak()
     started = time.monotonic()
     chosen = run.model_copy(update={"output": output, "tuning": PluginSpec(name=name)})
-    finished = finetune_reader(chosen, resume=False, report=watch)
+    finished = finetune(chosen, resume=False, report=watch)
     seconds = time.monotonic() - started
     if finished.comparison is None:
         raise TrainingError("the test documents hold no answerable question", accepted="at least one")

@@ -1,6 +1,6 @@
-"""How well a span model reads: exact match and F1 with each question's own passage, and two models side by side."""
+"""Two models side by side on the same questions, and how well a span model reads with each question's own passage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,8 @@ from ragqa.windows import pad, tokenize
 
 _BATCH = 32
 
-Model = tuple[nn.Module, SpanObjective]
-"""A span model and the objective that lays out its windows."""
+Scores = Mapping[str, Sequence[float]]
+"""Measure, as people read it → one score for each question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +31,25 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two readers on ``questions`` answerable questions that neither was trained on."""
+    """Two models on ``questions`` questions that neither was trained on; the first measure is the leading one."""
 
     questions: int
-    f1: Measured
-    exact_match: Measured
+    measures: Mapping[str, Measured]
 
 
-def compare(before: Model, after: Model, examples: Sequence[Example]) -> Comparison:
-    """Both models on the same questions."""
-    scores = [scored(model, objective, examples) for model, objective in (before, after)]
-    f1s, exacts = [_measured(*pair) for pair in zip(*scores, strict=True)]
-    return Comparison(len(examples), f1s, exacts)
+def compare(before: Scores, after: Scores) -> Comparison:
+    """Both models, by their scores on the same questions."""
+    measures = {name: _measured(before[name], after[name]) for name in before}
+    return Comparison(len(next(iter(before.values()))), measures)
 
 
 def mean_f1(model: nn.Module, objective: SpanObjective, examples: Sequence[Example]) -> float:
     """Mean F1 over ``examples``."""
-    return float(np.mean(scored(model, objective, examples)[0]))
+    return float(np.mean(reading_scores(model, objective, examples)["F1"]))
 
 
 @torch.inference_mode()
-def scored(
-    model: nn.Module, objective: SpanObjective, examples: Sequence[Example]
-) -> tuple[list[float], list[float]]:
+def reading_scores(model: nn.Module, objective: SpanObjective, examples: Sequence[Example]) -> Scores:
     """F1 and exact match of each example, in their order."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].positives[0].text))
     found: dict[int, str] = {}
@@ -61,10 +57,10 @@ def scored(
         rows = order[at : at + _BATCH]
         found |= zip(rows, _answers(model, objective, [examples[row] for row in rows]), strict=True)
     pairs = [(found[row], example.answers) for row, example in enumerate(examples)]
-    return [f1(*pair) for pair in pairs], [exact_match(*pair) for pair in pairs]
+    return {"F1": [f1(*pair) for pair in pairs], "exact match": [exact_match(*pair) for pair in pairs]}
 
 
-def _measured(before: list[float], after: list[float]) -> Measured:
+def _measured(before: Sequence[float], after: Sequence[float]) -> Measured:
     return Measured(float(np.mean(before)), float(np.mean(after)), paired(before, after))
 
 

@@ -3,17 +3,26 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ragqa import plugins
 from ragqa.analysis import terms
+from ragqa.data import distinct_passages
 from ragqa.protocols import TermIndex
+from ragqa.training.splitting import Split
+from ragqa.training.task import Report
 from ragqa.types import Example, Passage
 
 _BATCH = 1000
 
 
-def distinct_passages(examples: Sequence[Example]) -> list[Passage]:
-    """Every passage of the examples once, in the order of first appearance."""
-    seen = {p.id: p for e in examples for p in (*e.positives, *e.hard_negatives)}
-    return list(seen.values())
+def mined(split: Split, count: int, report: Report) -> Sequence[Example]:
+    """The training part, each question with passages that look right and are not: its own first, then BM25's."""
+    if not count:
+        return split.training
+    report({"stage": "mining hard negatives"})
+    passages = distinct_passages([*split.training, *split.validation, *split.test])
+    index = plugins.build("indexes", {"name": "bm25"})
+    index.add([terms(p.titled_text) for p in passages])
+    return list(with_hard_negatives(split.training, passages, index, count))
 
 
 def with_hard_negatives(

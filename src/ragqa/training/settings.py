@@ -1,13 +1,15 @@
 """What decides a training run: one YAML file, or sensible values for the size of the data."""
 
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ragqa.config import PluginSpec
 from ragqa.errors import ConfigError
+from ragqa.training.checking import Labels
 
 
 class ScheduleConfig(BaseModel):
@@ -31,21 +33,19 @@ class ScheduleConfig(BaseModel):
     validate_steps: int = Field(1000, ge=1)
 
 
-class ReaderRun(BaseModel):
-    """Everything that decides a training run of the reader; one YAML file."""
+class Run(BaseModel):
+    """What decides a training run, whatever is trained; one YAML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(description="the training questions: JSON Lines or SQuAD JSON")
-    lexical_data: Path | None = Field(
-        None,
-        description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
-    )
-    output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
+    target: ClassVar[str]
+    """The file of ``training/targets`` that trains it."""
+
+    labels: ClassVar[Labels] = "answers"
+
+    data: Path = Field(description="the training questions: JSON Lines, SQuAD JSON or a BEIR folder")
+    output: Path = Field(description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
-    start_from: str | None = Field(
-        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
-    )
     tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
     freeze: tuple[str, ...] = Field(
         ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
@@ -57,9 +57,35 @@ class ReaderRun(BaseModel):
     test_documents: int | None = Field(
         None, ge=0, description="documents for the comparison before / after; default: a tenth"
     )
-    split_seed: int = Field(13, description="which documents; keep it when going on from a reader")
+    split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
     hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
+    schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
+
+    @field_validator("tuning", mode="before")
+    @classmethod
+    def _tuning_by_name(cls, value: Any) -> Any:
+        """``tuning: lora`` is short for ``tuning: {name: lora}``."""
+        return {"name": value} if isinstance(value, str) else value
+
+    @abstractmethod
+    def default_schedule(self, questions: int, rate: float) -> "ScheduleConfig":
+        """A schedule for so many training questions; ``rate`` times the learning rate that full tuning would have."""
+
+
+class ReaderRun(Run):
+    """A training run of the reader."""
+
+    target: ClassVar[str] = "reader"
+
+    output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
+    lexical_data: Path | None = Field(
+        None,
+        description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
+    )
+    start_from: str | None = Field(
+        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
+    )
     hard_negative_share: float = Field(0.2, ge=0, le=1)
     unanswerable_share: float = Field(0.05, ge=0, le=1)
     calibration_questions: int = Field(2000, ge=50, description="at most so many of the validation part")
@@ -69,23 +95,74 @@ class ReaderRun(BaseModel):
     storage: Literal["float32", "float16", "int8"] | None = Field(
         None, description="default: int8 for full tuning, float32 for the few weights of the others"
     )
+
+    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+        """Few questions are seen more often, in smaller batches, and judged once an epoch.
+
+        A trained reader is changed at half the rate of one with fresh heads, whose own rate would tear at what its
+        heads know.
+        """
+        batch = 32 if questions >= 2000 else 16
+        epochs = 5 if questions < 1000 else 3 if questions < 10_000 else 2
+        goes_on = self.start_from is not None
+        full = 1.2e-4 if goes_on else 2.5e-4
+        return ScheduleConfig(
+            epochs=epochs,
+            patience=3,
+            batch_groups=batch,
+            learning_rate=round(rate * full, 6),
+            head_learning_rate=full if goes_on else 1e-3,
+            validate_steps=max(1, min(1000, -(-questions // batch))),
+        )
+
+
+class RetrieverRun(Run):
+    """A training run of the retriever's encoder."""
+
+    target: ClassVar[str] = "retriever"
+    labels: ClassVar[Labels] = "passages"
+
+    output: Path = Field(Path("runs/retriever"), description="folder for checkpoints, metrics and the model")
+    both_sides: bool = Field(
+        False,
+        description="train what encodes passages, too: an index must then be embedded anew (ragqa index --reembed)",
+    )
+    temperature: float = Field(0.05, gt=0, description="the cosines are divided by it")
+    max_passage_tokens: int = Field(256, ge=8, description="longer passages are cut for training")
+    negative_passages: int = Field(
+        50_000,
+        ge=1,
+        description="passages of the training documents, at most, that each question is set against",
+    )
+    validation_passages: int = Field(
+        2000, ge=1, description="passages that held-out questions are searched in, at least their own"
+    )
     schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
 
-    @field_validator("tuning", mode="before")
-    @classmethod
-    def _tuning_by_name(cls, value: Any) -> Any:
-        """``tuning: lora`` is short for ``tuning: {name: lora}``."""
-        return {"name": value} if isinstance(value, str) else value
+    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+        """A group is a passage with its questions."""
+        batch = 64 if questions >= 10_000 else 32 if questions >= 1000 else 16
+        full = 1e-4 if self.both_sides else 2e-4
+        return ScheduleConfig(
+            epochs=1 if questions >= 50_000 else 3 if questions >= 5000 else 8,
+            patience=4,
+            batch_groups=batch,
+            learning_rate=round(rate * full, 6),
+            validate_steps=max(1, min(200, -(-questions // batch))),
+        )
 
 
-def load_run(path: Path) -> ReaderRun:
-    """The run that a YAML file describes.
+RunType = TypeVar("RunType", bound=Run)
+
+
+def load_run(path: Path, kind: type[RunType]) -> RunType:
+    """The run of that ``kind`` that a YAML file describes.
 
     Raises:
         ConfigError: unreadable, or a setting that does not fit.
     """
     try:
-        return ReaderRun.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise ConfigError(
             f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
@@ -93,28 +170,4 @@ def load_run(path: Path) -> ReaderRun:
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(
-            f"{path}: {where}: {first['msg']}", accepted=", ".join(ReaderRun.model_fields)
-        ) from None
-
-
-def schedule_for(questions: int, *, goes_on: bool, rate: float = 1.0) -> ScheduleConfig:
-    """A schedule for so many training questions.
-
-    Few questions are seen more often, in smaller batches, and judged once an epoch; a trained reader is changed at
-    half the rate of one with fresh heads, whose own rate would tear at what its heads know.
-
-    Args:
-        rate: times the learning rate that full tuning would have.
-    """
-    batch = 32 if questions >= 2000 else 16
-    epochs = 5 if questions < 1000 else 3 if questions < 10_000 else 2
-    full = 1.2e-4 if goes_on else 2.5e-4
-    return ScheduleConfig(
-        epochs=epochs,
-        patience=3,
-        batch_groups=batch,
-        learning_rate=round(rate * full, 6),
-        head_learning_rate=full if goes_on else 1e-3,
-        validate_steps=max(1, min(1000, -(-questions // batch))),
-    )
+        raise ConfigError(f"{path}: {where}: {first['msg']}", accepted=", ".join(kind.model_fields)) from None

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class SizedGroup(Protocol):
 
 
 class Objective(Protocol):
-    """The task: examples → groups → batch → loss."""
+    """The task: examples → groups → batch → loss. ``state`` is what of it changes while training, for ``load``."""
 
     def prepare(self, examples: Sequence[Example]) -> None: ...
 
@@ -39,6 +39,10 @@ class Objective(Protocol):
     def collate(self, groups: Sequence[Any]) -> Any: ...
 
     def loss(self, model: Any, batch: Any) -> Tensor: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,7 @@ class Trainer:
     def _save(self) -> None:
         """One atomic checkpoint: weights, both AdamW moments and the step count."""
         tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
+        tensors |= {f"objective/{n}": t for n, t in self.objective.state().items()}
         for name, master in self.weights.masters.items():
             for key, value in self.optimizer.state.get(master, {}).items():
                 tensors[f"{key}/{name}"] = value
@@ -259,6 +264,7 @@ class Trainer:
             kind, name = key.split("/", 1)
             by_kind.setdefault(kind, {})[name] = tensor
         self.weights.load(by_kind.pop("weight"))
+        self.objective.load(by_kind.pop("objective", {}))
         for name, master in self.weights.masters.items():
             self.optimizer.state[master] = {
                 kind: values[name] for kind, values in by_kind.items() if name in values

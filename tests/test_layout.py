@@ -9,7 +9,7 @@ import pytest
 
 from ragqa.backbone import builtin_path
 from ragqa.errors import ModelError
-from ragqa.runtimes.layout import read_layout
+from ragqa.layout import read_layout
 
 
 def folder(tmp_path: Path, files: Mapping[str, Any]) -> Path:

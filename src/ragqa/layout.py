@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ragqa.errors import ModelError
+from ragqa.pretrained import backbone_of, is_huggingface
 
 POOLINGS = ("mean", "cls")
 
@@ -36,9 +37,13 @@ class Layout:
 def read_layout(folder: Path) -> Layout:
     """The layout of the encoder in ``folder``; without ``modules.json`` token vectors are averaged.
 
+    A model of ours, which only adds to a backbone, has the backbone's.
+
     Raises:
         ModelError: a file is missing or broken, or the model needs a module that is not served here.
     """
+    if not is_huggingface(folder):
+        folder = backbone_of(folder)
     modules = _json(folder / "modules.json") if (folder / "modules.json").is_file() else []
     transformer, pooling = folder, "mean"
     for module in modules:

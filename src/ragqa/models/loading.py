@@ -1,0 +1,81 @@
+"""How every model comes to its weights: a transformer from its folder, then what training made of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from ragqa import checkpoints, plugins, pretrained
+from ragqa.errors import ModelError
+from ragqa.protocols import Tunable, Tuning
+
+_DROPOUTS = ("hidden_dropout_prob", "dropout")
+_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+
+
+def load_transformer(folder: Path, *, attention: str, dropout: float = 0.0, pooler: bool = False) -> Any:
+    """The transformer of a Hugging Face folder, float32.
+
+    Args:
+        attention: name of an attention function of transformers.
+        pooler: keep it, though nothing here reads it, so that others find the model whole.
+        dropout: on hidden states. Attention weights get none: that costs 15 % of a step on CPUs and changed
+            nothing measurable.
+
+    Raises:
+        ModelError: no safetensors weights, or an architecture that transformers does not know.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} has no safetensors weights",
+            next_step="save the model again with save_pretrained(FOLDER)",
+        )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        for names, share in ((_DROPOUTS, dropout), (_ATTENTION_DROPOUTS, 0.0)):
+            for name in names:
+                if hasattr(config, name):
+                    setattr(config, name, share)
+        transformer = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if not pooler and getattr(transformer, "pooler", None) is not None:
+        transformer.pooler = None
+    return transformer
+
+
+def freeze(model: nn.Module, prefixes: tuple[str, ...]) -> None:
+    """Stop training every parameter whose name starts with one of ``prefixes``."""
+    for name, parameter in model.named_parameters():
+        if name.startswith(prefixes):
+            parameter.requires_grad_(False)
+
+
+def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Lay the trained ``tensors``, read from ``folder``, over the backbone that ``model`` has.
+
+    Raises:
+        ModelError: the backbone has no such tensor.
+    """
+    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
+    if unexpected:
+        raise ModelError(f"{folder} holds tensors that its backbone does not have: {unexpected[0]}")
+
+
+def apply_stored(model: Tunable, folder: Path) -> Tuning:
+    """Put into ``model`` what ``folder`` holds: its tuning, standing beside the weights, and its trained tensors."""
+    tuning: Tuning = plugins.build("tuning", pretrained.stored_config(folder).get("tuning", {"name": "full"}))
+    tuning.apply(model)
+    overlay(model, checkpoints.load(folder), folder)  # type: ignore[arg-type]
+    return tuning

@@ -1,0 +1,1 @@
+"""What can be trained: a file for each, with one function ``task(run, split, report)``."""

@@ -1,0 +1,189 @@
+"""The retriever's encoder: questions move towards their passages; a sentence-transformers folder comes out."""
+
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ragqa import backbone, checkpoints, data, pretrained
+from ragqa.data import distinct_passages
+from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
+from ragqa.errors import TrainingError
+from ragqa.evaluation.retrieval import Measure, ndcg, recall
+from ragqa.layout import Layout, read_layout
+from ragqa.models.bi_encoder import BiEncoder, load_encoder, load_tuned
+from ragqa.models.loading import load_transformer
+from ragqa.protocols import Vectors
+from ragqa.training.judging import Comparison, Scores, compare
+from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
+from ragqa.training.settings import RetrieverRun
+from ragqa.training.splitting import Split
+from ragqa.training.task import Report, Task
+from ragqa.types import Example, Passage
+from ragqa.windows import load_tokenizer
+
+MEASURES: Mapping[str, Measure] = {"nDCG@10": ndcg(10), "recall@1": recall(1), "recall@10": recall(10)}
+_DEEPEST = 10
+_WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.h5", "README.md", "openvino", "onnx")
+
+
+def task(run: RetrieverRun, split: Split, report: Report) -> Task:
+    """The encoder of ``run``.
+
+    Raises:
+        TrainingError: the backbone only adds to another one.
+    """
+    folder = backbone.resolve(run.backbone)
+    if not pretrained.is_huggingface(folder):
+        raise TrainingError(
+            f"the backbone {run.backbone} only adds to another one",
+            accepted="builtin, or a whole encoder as sentence-transformers saves it",
+        )
+    layout = read_layout(folder)
+    tokenizer = load_tokenizer(layout.transformer)
+    tokenizer.enable_truncation(min(run.max_passage_tokens, layout.max_tokens))
+    corpus = data.corpus(run.data, [*split.training, *split.validation, *split.test])
+    learned = _training_passages(run, split, corpus)
+    judge = partial(_Search.of, run, corpus, tokenizer, layout)
+    validation = random.Random(run.split_seed).sample(split.validation, len(split.validation))
+    report({"stage": "encoding passages", "passages": len(learned)})
+    searched = judge([e for e in validation if e.positives][: run.validation_questions])
+    return Task(
+        BiEncoder.from_folder(folder, training=True, dropout=run.dropout),
+        ContrastiveObjective(
+            tokenizer,
+            learned,
+            _untuned(run).encode_passages([p.titled_text for p in learned]),
+            both_sides=run.both_sides,
+            temperature=run.temperature,
+            prompts=(layout.query_prompt, layout.passage_prompt),
+        ),
+        split.training,
+        "nDCG@10",
+        lambda model: float(np.mean(searched.scores(model)["nDCG@10"])),
+        goes_on=True,
+        save=partial(_save, run, layout),
+        finish=lambda _: None,
+        compare=lambda stored: _compare(judge, split, folder, stored),
+    )
+
+
+def _untuned(run: RetrieverRun) -> SentenceTransformerEncoder:
+    longest = min(run.max_passage_tokens, read_layout(backbone.resolve(run.backbone)).max_tokens)
+    return SentenceTransformerEncoder(model=run.backbone, max_passage_tokens=longest, truncate=True)
+
+
+def _training_passages(run: RetrieverRun, split: Split, corpus: Sequence[Passage]) -> list[Passage]:
+    """The passages of training questions, and others of the corpus that no held-out question asks for.
+
+    A passage that validation or test asks for must not be one that training pushes away.
+    """
+    own = distinct_passages(split.training)
+    known = {p.id for p in own}
+    held_out = {p.id for p in distinct_passages([*split.validation, *split.test])}
+    others = [p for p in corpus if p.id not in known and p.id not in held_out]
+    room = max(0, run.negative_passages - len(own))
+    return [*own, *random.Random(run.split_seed).sample(others, min(room, len(others)))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Questions searched in passages; ``vectors`` are the passages' own before training."""
+
+    examples: Sequence[Example]
+    passages: Sequence[Passage]
+    vectors: Vectors
+    tokenizer: Tokenizer
+    layout: Layout
+    both_sides: bool
+
+    @classmethod
+    def of(
+        cls,
+        run: RetrieverRun,
+        corpus: Sequence[Passage],
+        tokenizer: Tokenizer,
+        layout: Layout,
+        examples: Sequence[Example],
+    ) -> "_Search":
+        own = distinct_passages([Example(e.query, positives=e.positives) for e in examples])
+        known = {p.id for p in own}
+        others = [p for p in corpus if p.id not in known]
+        room = min(len(others), max(0, run.validation_passages - len(own)))
+        passages = [*own, *random.Random(run.split_seed).sample(others, room)]
+        vectors = _untuned(run).encode_passages([p.titled_text for p in passages])
+        return cls(examples, passages, vectors, tokenizer, layout, run.both_sides)
+
+    @torch.inference_mode()
+    def scores(self, model: Any) -> Scores:
+        """Each measure for each question, in their order."""
+        passages = torch.from_numpy(self.vectors)
+        if self.both_sides:
+            passages = self._encode(
+                model, [self.layout.passage_prompt + p.titled_text for p in self.passages]
+            )
+        queries = self._encode(model, [self.layout.query_prompt + e.query.text for e in self.examples])
+        top = (queries @ passages.T).topk(min(_DEEPEST, len(passages)), 1)
+        found: dict[str, list[float]] = {name: [] for name in MEASURES}
+        for example, values, rows in zip(
+            self.examples, top.values.tolist(), top.indices.tolist(), strict=True
+        ):
+            ranking = {self.passages[row].id: value for row, value in zip(rows, values, strict=True)}
+            right = {p.id: 1 for p in example.positives}
+            for name, measure in MEASURES.items():
+                found[name].append(measure(ranking, right))
+        return found
+
+    def _encode(self, model: Any, texts: Sequence[str]) -> Tensor:
+        ids = [one.ids for one in self.tokenizer.encode_batch_fast(list(texts))]
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        vectors = encode(model, chunks([ids[row] for row in order]))
+        return vectors[torch.tensor(order).argsort()]
+
+
+def _compare(judge: Any, split: Split, untuned: Path, stored: Path) -> Comparison | None:
+    """The stored encoder beside the untuned one, on the questions of the test part."""
+    asked = [e for e in split.test if e.positives]
+    if not asked:
+        return None
+    searched = judge(asked)
+    return compare(
+        searched.scores(BiEncoder.from_folder(untuned).eval()), searched.scores(load_encoder(stored))
+    )
+
+
+def _save(
+    run: RetrieverRun, layout: Layout, target: Path, tensors: Mapping[str, Tensor], best: float
+) -> None:
+    """A whole encoder as sentence-transformers loads it; what cannot be folded into the weights is stored as ours."""
+    config = {
+        "kind": "encoder",
+        "backbone": run.backbone,
+        "tuning": run.tuning.options(),
+        "best_validation_ndcg": round(best, 4),
+    }
+    checkpoints.save(target, tensors, config, "float32")
+    model, tuning = load_tuned(target)
+    tuning.export(model, target / "peft")
+    tuning.merge(model)
+    whole = load_transformer(layout.transformer, attention="eager", pooler=True)
+    merged = model.encoder.state_dict()
+    if merged.keys() <= whole.state_dict().keys():
+        whole.load_state_dict(merged, strict=False)
+        for name in ("config.json", "model.safetensors"):
+            (target / name).unlink()
+        source = backbone.resolve(run.backbone)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_WEIGHTS), dirs_exist_ok=True)
+        whole.save_pretrained(target / layout.transformer.relative_to(source))
+    if not run.both_sides:
+        passages = backbone.digest(backbone.resolve(run.backbone))
+        (target / QUERY_SIDE).write_text(json.dumps({"passages": passages}) + "\n", encoding="utf-8")
