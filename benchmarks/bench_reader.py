@@ -29,10 +29,10 @@ from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import (
     RIGHT_F1,
     UNANSWERABLE_SHARE,
-    MemoryRetriever,
     Retrieved,
     retrieve_for,
 )
+from ragqa.training.retrieval import MemoryRetriever
 from ragqa.types import Citation, Example, Hit
 
 DATA = Path(os.environ.get("RAGQA_DATA", "../shared/data")) / "squad"

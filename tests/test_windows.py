@@ -61,6 +61,15 @@ def test_every_text_token_stands_in_a_window(
     assert all(w.first + w.length < text for w in windows[:-1])
 
 
+def test_an_overlap_beyond_the_room_beside_a_long_query_still_moves_on() -> None:
+    windower = Windower(101, 102, 128, 96)
+    windows = list(windower.windows(ids(64, 10_000), ids(24, 20_000), ids(200)))
+    room = 128 - 64 - 24 - 4
+    assert [w.first for w in windows] == list(range(0, 200 - room + room // 2, room // 2))
+    with pytest.raises(ValueError, match="92 tokens hold no passage"):
+        Windower(101, 102, 92, 0)
+
+
 def test_the_query_keeps_its_first_and_the_title_its_last_tokens() -> None:
     windower = Windower(101, 102)
     (window,) = windower.windows(ids(MAX_QUERY_TOKENS + 9, 10_000), ids(MAX_TITLE_TOKENS + 9, 20_000), ids(5))

@@ -19,6 +19,7 @@ PLUGIN_SECTIONS = {
     "encoder": "encoders",
     "store": "stores",
     "lexical": "indexes",
+    "reranker": "rerankers",
     "reader": "readers",
 }
 """Section of the configuration → folder of plugins."""
@@ -66,6 +67,7 @@ class Config(_Section):
     store: PluginSpec = Field(PluginSpec(name="faiss"), description="vectors → nearest passages")
     lexical: PluginSpec = Field(PluginSpec(name="bm25"), description="terms → best passages")
     fusion: FusionConfig = Field(FusionConfig(), description="two rankings → one")
+    reranker: PluginSpec = Field(PluginSpec(name="none"), description="hits → better hits")
     reader: PluginSpec = Field(PluginSpec(name="extractive"), description="query and hits → answer")
     loading: LoadingConfig = Field(LoadingConfig(), description="limits for reading one file")
     top_k: int = Field(5, ge=1, description="hits that the reader sees")

@@ -1,7 +1,7 @@
 """Asking an index: the stages meet only here.
 
 query ──encode──▶ dense hits ─┐
-      ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──read──▶ answer ──▶ citation with its page
+      ──terms───▶ BM25 hits  ─┴─fuse──▶ hits ──rerank──▶ hits ──read──▶ answer ──▶ citation with its page
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.hybrid import HybridSearch, Timings
 from ragqa.indexing import CATALOG, DENSE, LEXICAL, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
-from ragqa.protocols import Encoder, Reader, TermIndex, VectorStore
+from ragqa.protocols import Encoder, Reader, Reranker, TermIndex, VectorStore
 from ragqa.types import Answer, Hit, Query, page_of
 
 MAX_QUERY_CHARACTERS = 10_000
@@ -87,7 +87,7 @@ class Retriever:
 
 
 class Pipeline:
-    """An open index and a reader; use as a context manager. The reader is loaded at the first question."""
+    """An open index, a reranker and a reader; use as a context manager. Both are loaded at the first question."""
 
     def __init__(self, generation: Generation, config: Config) -> None:
         self.config = config
@@ -96,7 +96,15 @@ class Pipeline:
         self._stack.enter_context(generation)
         self.retriever = Retriever(generation, config, self.timings)
         self._stack.callback(self.retriever.close)
+        self._reranker: Reranker | None = None
         self._reader: Reader | None = None
+
+    @property
+    def reranker(self) -> Reranker:
+        if self._reranker is None:
+            with self.timings.stage("load reranker"):
+                self._reranker = plugins.build("rerankers", self.config.reranker.options())
+        return self._reranker
 
     @property
     def reader(self) -> Reader:
@@ -106,8 +114,12 @@ class Pipeline:
         return self._reader
 
     def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> list[list[Hit]]:
-        """At most ``top_k`` hits of each query (default: the configuration's)."""
-        return self.retriever.retrieve(queries, self.config.top_k if top_k is None else top_k)
+        """At most ``top_k`` hits of each query (default: the configuration's), reranked."""
+        top_k = self.config.top_k if top_k is None else top_k
+        depth = max(top_k, self.reranker.candidates) if top_k > 0 else top_k
+        hits = self.retriever.retrieve(queries, depth)
+        with self.timings.stage("rerank"):
+            return [mine[:top_k] for mine in self.reranker.rerank(queries, hits)]
 
     def ask_many(self, queries: Sequence[Query], top_k: int | None = None) -> list[Answer]:
         """One answer for each query, its citations with their pages."""

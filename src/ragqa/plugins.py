@@ -22,6 +22,7 @@ SUFFIX = {
     "encoders": "Encoder",
     "stores": "Store",
     "indexes": "Index",
+    "rerankers": "Reranker",
     "readers": "Reader",
     "tuning": "Tuning",
 }

@@ -101,6 +101,17 @@ class TermIndex(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Hits → better hits."""
+
+    candidates: int
+    """How many hits of a query it wants to see, best first."""
+
+    def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
+        """The same hits of each query in a better order, with the scores that make it."""
+        ...
+
+
 class Reader(Protocol):
     """Query and hits → answer."""
 

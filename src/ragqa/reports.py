@@ -103,7 +103,8 @@ class Explanation:
         lines += [
             "",
             "time",
-            *(f"  {name:<18} {1000 * value:8.1f} ms" for name, value in self.seconds.items()),
+            # A stage that is switched off takes no time worth a line.
+            *(f"  {name:<18} {1000 * s:8.1f} ms" for name, s in self.seconds.items() if s >= 5e-5),
         ]
         return lines
 
@@ -117,7 +118,8 @@ def explanation(pipeline: "Pipeline", text: str, answer: Answer) -> Explanation:
     seconds = dict(pipeline.timings.seconds)
     candidates = pipeline.retrieve([Query(text)], 2 * pipeline.config.fusion.candidates)[0]
     wanted = tuple(dict.fromkeys(analysis.terms(text)))
-    ranks = {leg: _ranks(candidates, leg) for leg in ("dense", "bm25")}
+    legs = dict.fromkeys(["dense", "bm25", *(leg for hit in candidates for leg in hit.legs)])
+    ranks = {leg: _ranks(candidates, leg) for leg in legs}
     explained = []
     for place, hit in enumerate(candidates[: len(answer.hits) + NEAR_MISSES]):
         there = set(analysis.terms(hit.passage.titled_text))

@@ -80,6 +80,10 @@ class Windower:
     max_window_tokens: int = 384
     overlap_tokens: int = 96
 
+    def __post_init__(self) -> None:
+        if self.max_window_tokens <= MAX_QUERY_TOKENS + MAX_TITLE_TOKENS + 4:
+            raise ValueError(f"{self.max_window_tokens} tokens hold no passage beside a long query and title")
+
     @classmethod
     def of(cls, tokenizer: Tokenizer, max_window_tokens: int = 384, overlap_tokens: int = 96) -> "Windower":
         """The windower for the [CLS] and [SEP] of ``tokenizer``.
@@ -96,13 +100,15 @@ class Windower:
         sep = [self.sep_id]
         head = np.concatenate([[self.cls_id], query, sep, title, sep]).astype(np.int64)
         room = self.max_window_tokens - len(head) - 1
+        # Beside a long query there may be less room than the overlap takes.
+        step = room - self.overlap_tokens if room > self.overlap_tokens else -(-room // 2)
         first = 0
         while True:
             piece = text[first : first + room]
             yield Window(np.concatenate([head, piece, sep]), len(head), first, len(piece))
             if first + room >= len(text):
                 return
-            first += room - self.overlap_tokens
+            first += step
 
     def segment(self, window: Window) -> Ints:
         """Token types: 0 for [CLS] query [SEP], 1 for the rest."""

@@ -1,21 +1,29 @@
 """Hard negatives hold no answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ragqa.analysis import terms
+import pytest
+
 from ragqa.data import distinct_passages, squad
-from ragqa.indexes.bm25 import Bm25Index
-from ragqa.training.mining import with_hard_negatives
-from ragqa.types import Example, Passage, Query, Span
+from ragqa.training.mining import Tally, with_hard_negatives
+from ragqa.training.retrieval import TermRetriever
+from ragqa.training.settings import MiningConfig
+from ragqa.types import Example, Hit, Passage, Query, Span
+
+
+def mined_of(
+    examples: Sequence[Example], passages: Sequence[Passage], count: int, **mining: float
+) -> list[Example]:
+    settings = MiningConfig.model_validate(mining)
+    return list(with_hard_negatives(examples, TermRetriever(passages), count, settings, Tally()))
 
 
 def test_no_negative_holds_the_answer_or_is_the_gold_passage(questions: Path) -> None:
     examples = squad.load(questions)
     passages = distinct_passages(examples)
     assert len(passages) == 18
-    index = Bm25Index()
-    index.add([terms(p.titled_text) for p in passages])
-    mined = list(with_hard_negatives(examples, passages, index, 4))
+    mined = mined_of(examples, passages, 4)
     assert [m.query for m in mined] == [e.query for e in examples]
     for example in mined:
         assert 1 <= len(example.hard_negatives) <= 4
@@ -28,22 +36,51 @@ def test_no_negative_holds_the_answer_or_is_the_gold_passage(questions: Path) ->
 
 
 def test_the_case_of_an_answer_does_not_hide_it() -> None:
-    gold, shouted = Passage("a", 0, 9, "in Zurich"), Passage("b", 0, 9, "to ZURICH")
-    other = Passage("c", 0, 7, "zurick?")
-    index = Bm25Index()
-    index.add([["zurich"], ["zurich"], ["zurich"]])
-    example = Example(Query("Zurich?"), ("Zurich",), (gold,), (Span(3, 9),))
-    (mined,) = with_hard_negatives([example], [gold, shouted, other], index, 3)
+    gold, shouted = Passage("a", 0, 14, "city in Zurich"), Passage("b", 0, 14, "city to ZURICH")
+    other = Passage("c", 0, 12, "city Zurick?")
+    example = Example(Query("Which city?"), ("Zurich",), (gold,), (Span(8, 14),))
+    (mined,) = mined_of([example], [gold, shouted, other], 3)
     assert mined.hard_negatives == (other,)
 
 
 def test_own_negatives_come_first_and_an_unanswered_question_keeps_only_its_own() -> None:
     gold, own, mined = (Passage(name, 0, 6, f"zurich {name}") for name in "abc")
-    index = Bm25Index()
-    index.add([["zurich"]] * 3)
     asked = Query("Zurich?")
-    answered = Example(asked, ("a",), (gold,), (Span(7, 8),), (own,))
+    answered = Example(asked, ("zurich a",), (gold,), (Span(0, 8),), (own,))
     unanswered = Example(asked, hard_negatives=(own,))
-    first, second = with_hard_negatives([answered, unanswered], [gold, own, mined], index, 3)
+    first, second = mined_of([answered, unanswered], [gold, own, mined], 3)
     assert first.hard_negatives == (own, mined)
     assert second.hard_negatives == (own,)
+
+
+class Ranked:
+    """Gives every query the same hits."""
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self.hits = list(hits)
+
+    def retrieve(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
+        return [self.hits[:top_k] for _ in queries]
+
+
+@pytest.mark.parametrize(
+    ("mining", "kept", "percent"),
+    [
+        ({}, ["b", "c", "d"], 25.0),
+        ({"margin": 0.9}, ["c", "d"], 50.0),
+        ({"first_rank": 3}, ["c", "d"], 33.3),
+        ({"last_rank": 4}, ["b", "c"], 33.3),
+    ],
+)
+def test_ranks_and_margin_decide_and_removed_false_negatives_are_counted(
+    mining: dict[str, float], kept: list[str], percent: float
+) -> None:
+    texts = {"b": "near", "a": "the answer", "e": "also the answer", "c": "farther", "d": "far"}
+    passages = {name: Passage(name, 0, len(text), text) for name, text in texts.items()}
+    scores = {"b": 9.9, "a": 10.0, "e": 5.0, "c": 4.0, "d": 3.0}
+    ranked = Ranked([Hit(passages[name], scores[name]) for name in texts])
+    example = Example(Query("?"), ("answer",), (passages["a"],), (Span(4, 10),))
+    tally = Tally()
+    (found,) = with_hard_negatives([example], ranked, 3, MiningConfig.model_validate(mining), tally)
+    assert [p.doc_id for p in found.hard_negatives] == kept
+    assert tally.percent == percent

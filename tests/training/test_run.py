@@ -167,7 +167,7 @@ def test_a_reader_of_another_backbone_is_refused_before_any_training(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     run = load_run(described(tmp_path, tiny_bert, questions, start_from="builtin"), ReaderRun)
-    with pytest.raises(TrainingError, match=r"the reader builtin stands on .*, not on .*tiny-bert"):
+    with pytest.raises(TrainingError, match=r"the model builtin stands on .*, not on .*tiny-bert"):
         finetune(run, resume=False, report=lambda _: None)
 
 

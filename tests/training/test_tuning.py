@@ -11,7 +11,7 @@ from torch import nn
 
 from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError, PluginError, TrainingError
-from ragqa.models.span import SpanModel, load_span, load_tuned
+from ragqa.models.span import SpanModel, load_span
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.run import finetune
 from ragqa.training.settings import ReaderRun, load_run
@@ -101,7 +101,7 @@ def test_the_stored_reader_is_the_trained_one(trained: tuple[str, Path, list[dic
     assert stored.keys() == best.keys()
     if name != "full":
         assert all(torch.equal(stored[key], best[key]) for key in best)
-    model, _tuning = load_tuned(folder)
+    model, _tuning = SpanModel.stored(folder)
     assert torch.allclose(outputs(load_span(folder)), outputs(model), atol=1e-5)
 
 
@@ -131,7 +131,7 @@ def test_peft_loads_what_it_has_a_format_for(
     _, folder, _ = trained
     encoder = AutoModel.from_pretrained(tiny_bert, add_pooling_layer=False)
     wrapped = PeftModel.from_pretrained(encoder, str(folder / "peft")).eval()
-    ours = load_tuned(folder)[0].eval()
+    ours = SpanModel.stored(folder)[0].eval()
     with torch.inference_mode():
         theirs = wrapped(input_ids=IDS, attention_mask=MASK).last_hidden_state[:, -IDS.shape[1] :]
         mine = ours.encoder(
@@ -163,7 +163,7 @@ def test_what_is_added_to_a_reader_needs_that_reader(
     weights = checkpoints.load(copy)
     weights["head.bias"] = weights["head.bias"] + 1
     checkpoints.save(copy, weights, json.loads((copy / "config.json").read_text()), "float32")
-    with pytest.raises(ModelError, match="on top of another reader"):
+    with pytest.raises(ModelError, match="on top of another model"):
         load_span(folder)
     assert pretrained.base_of(copy) is None
 

@@ -73,6 +73,23 @@ def retriever(
         typer.echo(f"{model}: use it with --set encoder.query_model={model}")
 
 
+@app.command("reranker")
+def reranker(
+    data: Data = None,
+    config: Config = None,
+    tuning: Tuning = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a model that reads each question with each hit and puts the one that answers first."""
+    from ragqa.training.settings import RerankerRun
+
+    model = _train(_run(RerankerRun, data, config, output=output, tuning=tuning), resume, dry_run)
+    if model:
+        typer.echo(f"{model}: use it with --set reranker.name=cross_encoder --set reranker.model={model}")
+
+
 def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
     """Train and print the comparison; the folder of the model, or None after a dry run."""
     from ragqa.cli.training_view import TrainingView, comparison_lines

@@ -26,20 +26,35 @@ NULL_MARGIN_RETRIEVAL_WEIGHT = 10.0
 """In the middle of the plateau (10 to 40) that the shipped reader's own weight was found on."""
 
 
+SHIPPED = ("builtin", "reader")
+"""Names that stand for weights of this project: those of the target itself, and those of the reader."""
+
+
+def folder_of(target: str, model: str) -> Path:
+    """The folder of a model for ``target``: "builtin", "reader" for the shipped reader's, or a folder.
+
+    Raises:
+        ModelError: there is no model in that folder.
+    """
+    names = {"builtin": target, "reader": "reader"}
+    folder = Path(__file__).parent / names[model] if model in names else Path(model)
+    if not (folder / "model.safetensors").is_file():
+        whole = ", or a question-answering model of transformers" if target == "reader" else ""
+        raise ModelError(
+            f"{folder} holds no {target} (model.safetensors)",
+            accepted=f"builtin, a folder of `ragqa finetune {target}`{whole}",
+            next_step="ragqa doctor",
+        )
+    return folder
+
+
 def reader_folder(model: str) -> Path:
     """The folder of a reader: "builtin", one that ``ragqa finetune reader`` wrote, or a Hugging Face folder.
 
     Raises:
         ModelError: there is no reader in that folder.
     """
-    folder = Path(__file__).parent / "reader" if model == "builtin" else Path(model)
-    if not (folder / "model.safetensors").is_file():
-        raise ModelError(
-            f"{folder} holds no reader (model.safetensors)",
-            accepted="builtin, a folder of `ragqa finetune reader`, or a question-answering model of transformers",
-            next_step="ragqa doctor",
-        )
-    return folder
+    return folder_of("reader", model)
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -48,7 +63,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 
 def base_of(folder: Path) -> Path | None:
-    """The reader that the one in ``folder`` only adds to; None for one that stands on its backbone alone.
+    """The model that the one in ``folder`` only adds to; None for one that stands on its backbone alone.
 
     Raises:
         ModelError: it is not there any more, or is another one by now.
@@ -56,18 +71,18 @@ def base_of(folder: Path) -> Path | None:
     base = stored_config(folder).get("base")
     if base is None:
         return None
-    found = reader_folder(str(base["reader"]))
+    found = folder_of(str(base["target"]), str(base["model"]))
     if base_digest(found) != base["digest"]:
         raise ModelError(
-            f"{folder} was trained on top of another reader than {base['reader']} is now",
-            accepted=f"the reader whose weights have the digest {base['digest']}",
+            f"{folder} was trained on top of another model than {base['model']} is now",
+            accepted=f"the model whose weights have the digest {base['digest']}",
             next_step="train it again",
         )
     return found
 
 
 def base_digest(folder: Path) -> str:
-    """What a reader is known by to those that are trained on top of it."""
+    """What a model is known by to those that are trained on top of it."""
     return backbone.file_digest(folder / "model.safetensors")[:16]
 
 

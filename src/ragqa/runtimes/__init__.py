@@ -13,7 +13,7 @@ from ragqa.protocols import Runtime
 def open_runtime(kind: str, source: Path, precision: str = "auto", device: str = "auto") -> Runtime:
     """The runtime for this machine.
 
-    ``kind`` is "encoder" or "span"; ``source`` is the folder of the weights; see ``devices`` for the names of
+    ``kind`` is "encoder", "span" or "pair"; ``source`` is the folder of the weights; see ``devices`` for the names of
     precisions and devices.
 
     Raises:

@@ -128,8 +128,8 @@ def _calibration(kind: str, layout: Layout) -> Iterator[Batch]:
     tokenizer.no_padding()
     tokenizer.enable_truncation(min(256, layout.max_tokens))
     for place, text in enumerate(texts()):
-        # A reader sees question and passage together, an encoder sees one text.
-        pair = (QUESTIONS[place % len(QUESTIONS)], text) if kind == "span" else (text,)
+        # A reader or reranker sees question and passage together, an encoder sees one text.
+        pair = (text,) if kind == "encoder" else (QUESTIONS[place % len(QUESTIONS)], text)
         encoded = tokenizer.encode(*pair)
         yield pad([encoded.ids])._replace(kinds=np.array([encoded.type_ids], dtype=np.int64))
 

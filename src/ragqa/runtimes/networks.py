@@ -12,10 +12,15 @@ from transformers.utils import logging
 from ragqa.backbone import builtin_path, verify
 from ragqa.errors import ModelError
 from ragqa.models.bi_encoder import load_encoder
+from ragqa.models.pair import PairModel
 from ragqa.models.span import load_span
 from ragqa.pretrained import backbone_of
 
-BUILDERS: dict[str, Callable[[Path], nn.Module]] = {"encoder": load_encoder, "span": load_span}
+BUILDERS: dict[str, Callable[[Path], nn.Module]] = {
+    "encoder": load_encoder,
+    "span": load_span,
+    "pair": PairModel.load,
+}
 
 
 def build(kind: str, source: Path) -> nn.Module:

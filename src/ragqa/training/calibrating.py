@@ -13,14 +13,10 @@ from typing import Any
 import numpy as np
 
 from ragqa import calibration, pretrained
-from ragqa.analysis import terms
-from ragqa.config import Config
 from ragqa.evaluation.answers import f1
-from ragqa.hybrid import HybridSearch, Timings
-from ragqa.plugins import build
-from ragqa.protocols import Encoder, Vectors
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
+from ragqa.training.retrieval import Retrieves
 from ragqa.types import Example, Hit, Passage
 
 SPAN_FEATURES = ("log_probability", "null_margin", "lead", "cosine", "coverage", "fused")
@@ -41,28 +37,8 @@ class Retrieved:
     answerable: bool
 
 
-class MemoryRetriever:
-    """The default retrieval over passages in memory; ``vectors`` (N, D) may be given where they are known."""
-
-    def __init__(self, passages: Sequence[Passage], config: Config, vectors: Vectors | None = None) -> None:
-        self.passages = passages
-        encoder: Encoder = build("encoders", {**config.encoder.options(), "truncate": True})
-        store = build("stores", config.store.options())
-        texts = [p.titled_text for p in passages]
-        self.vectors = encoder.encode_passages(texts) if vectors is None else vectors
-        store.add(self.vectors)
-        lexical = build("indexes", config.lexical.options())
-        lexical.add([terms(text) for text in texts])
-        self._hybrid = HybridSearch(encoder, store, lexical, config.fusion, Timings())
-
-    def retrieve(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
-        """At most ``top_k`` hits for each query, best first."""
-        ranked = self._hybrid.search(queries, top_k)
-        return [[Hit(self.passages[r.row], r.score, r.legs) for r in rows] for rows in ranked]
-
-
 def retrieve_for(
-    examples: Sequence[Example], retriever: MemoryRetriever, top_k: int, unanswerable_share: float, seed: int
+    examples: Sequence[Example], retriever: Retrieves, top_k: int, unanswerable_share: float, seed: int
 ) -> list[Retrieved]:
     """Hits of each example; for a share of them without any passage that holds an answer."""
     rng = np.random.default_rng(seed)

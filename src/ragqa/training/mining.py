@@ -1,51 +1,85 @@
-"""Hard negatives: passages that a retriever ranks high for a question and that do not hold its answer."""
+"""Hard negatives: passages that a retriever ranks high for a question and that do not answer it."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from ragqa import plugins
-from ragqa.analysis import terms
+from ragqa.config import Config
 from ragqa.data import distinct_passages
-from ragqa.protocols import TermIndex
+from ragqa.training.retrieval import MemoryRetriever, Retrieves, TermRetriever
+from ragqa.training.settings import MiningConfig
 from ragqa.training.splitting import Split
 from ragqa.training.task import Report
-from ragqa.types import Example, Passage
+from ragqa.types import Example, Hit
 
 _BATCH = 1000
 
 
-def mined(split: Split, count: int, report: Report) -> Sequence[Example]:
-    """The training part, each question with passages that look right and are not: its own first, then BM25's."""
-    if not count:
-        return split.training
-    report({"stage": "mining hard negatives"})
+@dataclass
+class Tally:
+    """How many of the passages looked at were taken for false negatives: they hold the answer, or score too high."""
+
+    seen: int = 0
+    removed: int = 0
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.removed / max(1, self.seen), 1)
+
+
+def searched(split: Split, mining: MiningConfig) -> Retrieves:
+    """The retriever of ``mining`` over every passage of the data."""
     passages = distinct_passages([*split.training, *split.validation, *split.test])
-    index = plugins.build("indexes", {"name": "bm25"})
-    index.add([terms(p.titled_text) for p in passages])
-    return list(with_hard_negatives(split.training, passages, index, count))
+    return TermRetriever(passages) if mining.retriever == "bm25" else MemoryRetriever(passages, Config())
+
+
+def mined(
+    split: Split, retriever: Retrieves, count: int, mining: MiningConfig, report: Report
+) -> Sequence[Example]:
+    """The training part, each question with ``count`` negatives: its own first, then those of ``retriever``."""
+    report({"stage": "mining hard negatives", "with": mining.retriever})
+    tally = Tally()
+    found = list(with_hard_negatives(split.training, retriever, count, mining, tally))
+    report({"false_negatives_removed_percent": tally.percent})
+    return found
 
 
 def with_hard_negatives(
-    examples: Sequence[Example], passages: Sequence[Passage], index: TermIndex, count: int
+    examples: Sequence[Example], retriever: Retrieves, count: int, mining: MiningConfig, tally: Tally
 ) -> Iterator[Example]:
-    """Each example with its own negatives and, up to ``count``, the best-ranked passages that hold none of its answers.
+    """Each example with its own negatives and, up to ``count``, the best-ranked passages that do not answer it.
 
     A question without an answer keeps its own alone: nothing tells that another passage does not answer it.
-
-    Args:
-        index: a term index whose rows are ``passages``.
     """
     for at in range(0, len(examples), _BATCH):
         batch = examples[at : at + _BATCH]
-        ranked = index.search([terms(e.query.text) for e in batch], 4 * count)
-        for example, (_, rows) in zip(batch, ranked, strict=True):
-            found = [passages[int(row)] for row in rows]
+        ranked = retriever.retrieve([e.query.text for e in batch], mining.last_rank)
+        for example, hits in zip(batch, ranked, strict=True):
             own = example.hard_negatives
-            mined = [p for p in found if p not in own and _is_negative(p, example)] if example.answers else []
-            yield replace(example, hard_negatives=(*own, *mined[: max(0, count - len(own))]))
+            room = max(0, count - len(own)) if example.positives else 0
+            found = [hit for hit in hits[mining.first_rank - 1 :] if hit.passage not in own]
+            kept = _negatives(found, hits, example, mining.margin, tally) if room else []
+            yield replace(example, hard_negatives=(*own, *(hit.passage for hit in kept[:room])))
 
 
-def _is_negative(passage: Passage, example: Example) -> bool:
-    text = passage.text.casefold()
+def _negatives(
+    found: Sequence[Hit], hits: Sequence[Hit], example: Example, margin: float | None, tally: Tally
+) -> list[Hit]:
+    """The hits that neither are a gold passage, nor hold an answer, nor score nearly as high as the gold passage.
+
+    The last is the filter of Moreira et al. 2024 (arXiv:2407.15831): a hit above ``margin`` times the score of the
+    gold passage is likely to answer, too.
+    """
     gold = {p.id for p in example.positives}
-    return passage.id not in gold and not any(answer.casefold() in text for answer in example.answers)
+    best = max((hit.score for hit in hits if hit.passage.id in gold), default=math.inf)
+    highest = math.inf if margin is None else margin * best
+    others = [hit for hit in found if hit.passage.id not in gold]
+    kept = [hit for hit in others if hit.score <= highest and not _answers(hit, example)]
+    tally.seen += len(others)
+    tally.removed += len(others) - len(kept)
+    return kept
+
+
+def _answers(hit: Hit, example: Example) -> bool:
+    text = hit.passage.text.casefold()
+    return any(answer.casefold() in text for answer in example.answers)

@@ -57,10 +57,17 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     """
     prepared = _prepare(run, report)
     task, trainer = prepared.task, prepared.trainer
+    before = None
     if task.goes_on and not resume:
-        report({"validation_before": round(trainer.score(), 4)})
+        before = trainer.score()
+        report({"validation_before": round(before, 4)})
+        trainer.keep(before)
     best = trainer.train(resume=resume)
     report({"best_validation": round(best, 4), "measure": task.measure})
+    if best == before:
+        report(
+            {"kept": "no validation was better than the one before training: the weights stay as they were"}
+        )
     target = run.output / "model"
     task.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), best)
     report({"megabytes": round((target / "model.safetensors").stat().st_size / 1e6, 2)})

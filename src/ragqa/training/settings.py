@@ -33,6 +33,19 @@ class ScheduleConfig(BaseModel):
     validate_steps: int = Field(1000, ge=1)
 
 
+class MiningConfig(BaseModel):
+    """How hard negatives are found for a question."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    retriever: Literal["bm25", "hybrid"] = Field("bm25", description="what ranks the passages")
+    first_rank: int = Field(1, ge=1, description="passages ranked higher are not taken")
+    last_rank: int = Field(16, ge=1, description="nor those ranked lower")
+    margin: float | None = Field(
+        None, gt=0, description="nor those that score above so much of the right passage's score"
+    )
+
+
 class Run(BaseModel):
     """What decides a training run, whatever is trained; one YAML file."""
 
@@ -60,6 +73,7 @@ class Run(BaseModel):
     split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
     hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
+    mining: MiningConfig = Field(MiningConfig(), description="how they are found")
     schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
 
     @field_validator("tuning", mode="before")
@@ -73,7 +87,18 @@ class Run(BaseModel):
         """A schedule for so many training questions; ``rate`` times the learning rate that full tuning would have."""
 
 
-class ReaderRun(Run):
+class HeadedRun(Run):
+    """A training run of an encoder with a head of its own."""
+
+    start_from: str | None = Field(
+        None, description="the model to go on from: builtin or a folder; without it the head begins fresh"
+    )
+    storage: Literal["float32", "float16", "int8"] | None = Field(
+        None, description="default: int8 for full tuning, float32 for the few weights of the others"
+    )
+
+
+class ReaderRun(HeadedRun):
     """A training run of the reader."""
 
     target: ClassVar[str] = "reader"
@@ -83,17 +108,11 @@ class ReaderRun(Run):
         None,
         description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
     )
-    start_from: str | None = Field(
-        None, description="the reader to go on from: builtin or a folder; without it the heads begin fresh"
-    )
     hard_negative_share: float = Field(0.2, ge=0, le=1)
     unanswerable_share: float = Field(0.05, ge=0, le=1)
     calibration_questions: int = Field(2000, ge=50, description="at most so many of the validation part")
     max_refused: float = Field(
         0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
-    )
-    storage: Literal["float32", "float16", "int8"] | None = Field(
-        None, description="default: int8 for full tuning, float32 for the few weights of the others"
     )
 
     def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
@@ -113,6 +132,39 @@ class ReaderRun(Run):
             learning_rate=round(rate * full, 6),
             head_learning_rate=full if goes_on else 1e-3,
             validate_steps=max(1, min(1000, -(-questions // batch))),
+        )
+
+
+class RerankerRun(HeadedRun):
+    """A training run of the reranker."""
+
+    target: ClassVar[str] = "reranker"
+    labels: ClassVar[Labels] = "passages"
+
+    output: Path = Field(Path("runs/reranker"), description="folder for checkpoints, metrics and the model")
+    start_from: str | None = Field(
+        "reader",
+        description="builtin, reader (the shipped reader's encoder), a folder, or none: a fresh head",
+    )
+    hard_negatives: int = Field(8, ge=1, description="negatives mined for each question")
+    negatives: int = Field(3, ge=1, description="of them in a group, drawn anew each epoch")
+    listwise: bool = Field(True, description="the passages of a question compete; otherwise each pair alone")
+    mining: MiningConfig = Field(
+        MiningConfig(retriever="hybrid", last_rank=20), description="how negatives are found"
+    )
+    validation_questions: int = Field(150, ge=1)
+    candidates: int = Field(10, ge=2, description="hits that are reordered for a held-out question")
+
+    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+        """A group has several passages: fewer of them make a batch."""
+        batch = 16 if questions >= 2000 else 8
+        full = 1.5e-4
+        return ScheduleConfig(
+            epochs=1 if questions >= 10_000 else 2 if questions >= 1000 else 4,
+            patience=3,
+            batch_groups=batch,
+            learning_rate=round(rate * full, 6),
+            validate_steps=max(1, min(500, -(-questions // batch))),
         )
 
 

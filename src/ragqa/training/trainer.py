@@ -225,13 +225,18 @@ class Trainer:
         self.model.train()
         return score
 
+    def keep(self, score: float) -> None:
+        """Take the weights as they are, with their validation score, for the best so far."""
+        self.best, self.stale = score, 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.folder / "best.safetensors", self.weights.state())
+
     def _validate(self) -> None:
         score = self.score()
         self.report({"step": self.step, "validation": round(score, 4)})
         self.stale += 1
         if score > self.best:
-            self.best, self.stale = score, 0
-            _write(self.folder / "best.safetensors", self.weights.state())
+            self.keep(score)
 
     def _save(self) -> None:
         """One atomic checkpoint: weights, both AdamW moments and the step count."""

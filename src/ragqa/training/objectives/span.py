@@ -17,8 +17,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ragqa.models.span import SpanModel
+from ragqa.training.objectives.texts import TokenTexts
 from ragqa.types import Example
-from ragqa.windows import TokenText, Window, Windower, pad, token_span, tokenize
+from ragqa.windows import Window, Windower, pad, token_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,11 @@ class SpanObjective:
         self.tokenizer = tokenizer
         self.hard_negative_share = hard_negative_share
         self.unanswerable_share = unanswerable_share
-        self._texts: dict[str, TokenText] = {}
+        self._texts = TokenTexts(tokenizer)
 
     def prepare(self, examples: Sequence[Example]) -> None:
-        """Tokenise every text of ``examples`` once, in large batches."""
-        texts = {
-            text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)
-        } | {e.query.text for e in examples}
-        missing = sorted(texts - self._texts.keys())
-        for at in range(0, len(missing), 2048):
-            batch = missing[at : at + 2048]
-            self._texts.update(zip(batch, tokenize(self.tokenizer, batch), strict=True))
+        """Tokenise every text of ``examples`` once."""
+        self._texts.add(examples)
 
     def group(self, example: Example, rng: np.random.Generator) -> Group | None:
         """One training group, or None when nothing of the example can be learned from."""

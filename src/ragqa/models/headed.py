@@ -1,0 +1,60 @@
+"""A model for one task: an encoder and one linear layer, stored as what training changed of a backbone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from ragqa import checkpoints, pretrained
+from ragqa.models import attention
+from ragqa.models.loading import apply_stored, load_transformer, overlay
+from ragqa.protocols import Tuning
+
+
+class Headed(nn.Module):
+    """``kind`` names the task in ``config.json``; the head gives ``outputs`` numbers for a position."""
+
+    kind: ClassVar[str]
+    outputs: ClassVar[int]
+
+    def __init__(self, encoder: Any, hidden: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(hidden, self.outputs)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    @classmethod
+    def from_backbone(cls, folder: Path, dropout: float) -> Self:
+        """The pretrained encoder in ``folder`` with a fresh head."""
+        encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
+        return cls(encoder, int(encoder.config.hidden_size))
+
+    @classmethod
+    def stored(cls, folder: Path) -> tuple[Self, Tuning]:
+        """The model in ``folder`` with what its tuning added still standing beside the weights."""
+        model = cls.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
+        base = pretrained.base_of(folder)
+        if base is not None:
+            overlay(model, cls.tensors_of(base), base)
+        return model, apply_stored(model, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The model in ``folder``, float32, for evaluation.
+
+        Raises:
+            ModelError: the folder names no backbone that is present.
+        """
+        model, tuning = cls.stored(folder)
+        tuning.merge(model)
+        return model.eval()
+
+    @classmethod
+    def tensors_of(cls, folder: Path) -> Mapping[str, Tensor]:
+        """The trained tensors in ``folder``; of a model for another task those of its encoder alone."""
+        tensors = checkpoints.load(folder)
+        if pretrained.stored_config(folder).get("kind") == cls.kind:
+            return tensors
+        return {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}

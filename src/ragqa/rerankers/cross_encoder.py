@@ -1,0 +1,160 @@
+"""Reads the query and each candidate together: slower than vectors, and better at what exactly is asked.
+
+The new score is a convex combination, on [0, 1] as that of the retrievers:
+
+    weight · (s - min s) / (max s - min s)  +  (1 - weight) · fused score
+
+with the scores s that the model gives to the candidates of one query.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ragqa import pretrained
+from ragqa.analysis import is_han
+from ragqa.errors import ConfigError
+from ragqa.runtimes import open_runtime
+from ragqa.runtimes.batches import plan
+from ragqa.types import Hit, Query
+from ragqa.windows import Window, Windower, load_tokenizer, pad, tokenize
+
+LEG = "reranker"
+"""Under this name a hit's ``legs`` hold what the model itself said."""
+
+FITTED = "reranking.json"
+"""Beside the weights: the weight that served held-out questions best."""
+
+_DEFAULT_WEIGHT = 0.7
+
+
+class CrossEncoderReranker:
+    """Scores the first hits with a pair model served by the fastest runtime of this machine.
+
+    Args:
+        model: "builtin", or a folder that ``ragqa finetune reranker`` wrote.
+        precision, device: see ``ragqa.devices``.
+        candidates: hits that are read for each query, best first; those behind them keep their order.
+        weight: of the model's own score, from 0 to 1; None takes the one that training fitted.
+        max_milliseconds: time for one query; once the speed of this machine is known, fewer candidates are read
+            where they would take longer.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "builtin",
+        precision: str = "auto",
+        device: str = "auto",
+        candidates: int = 20,
+        weight: float | None = None,
+        max_milliseconds: float | None = None,
+    ) -> None:
+        if candidates < 1:
+            raise ConfigError(f"reranker.candidates = {candidates}", accepted="1 or more")
+        if weight is not None and not 0 <= weight <= 1:
+            raise ConfigError(f"reranker.weight = {weight}", accepted="0 to 1")
+        if max_milliseconds is not None and not max_milliseconds > 0:
+            raise ConfigError(f"reranker.max_milliseconds = {max_milliseconds}", accepted="more than 0")
+        folder = pretrained.folder_of("reranker", model)
+        self.candidates = candidates
+        self.weight = _fitted_weight(folder) if weight is None else weight
+        self._budget = None if max_milliseconds is None else max_milliseconds / 1000
+        self._seconds_per_token: float | None = None
+        self._runtime = open_runtime("pair", folder, precision, device)
+        self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
+        self._windower = Windower.of(self._tokenizer)
+
+    def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
+        """The hits of each query in their new order; those of a query in Han characters stay as they are."""
+        asked = [self._lay_out(query, mine) for query, mine in zip(queries, hits, strict=True)]
+        scores = iter(self._scores([window for one in asked for window in one.windows]))
+        found = []
+        for one, mine in zip(asked, hits, strict=True):
+            best = [-float("inf")] * one.read
+            for owner in one.owners:
+                best[owner] = max(best[owner], next(scores))
+            found.append(combined(mine, best, self.weight))
+        return found
+
+    def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
+        """The windows of the candidates that are read, as many as the budget allows, two at least."""
+        if is_han(query.text):
+            return _Asked([], [], 0)
+        passages = [hit.passage for hit in hits[: self.candidates]]
+        question, *rest = tokenize(
+            self._tokenizer, [query.text, *(p.title for p in passages), *(p.text for p in passages)]
+        )
+        windows: list[Window] = []
+        owners: list[int] = []
+        tokens = read = 0
+        for owner, (title, text) in enumerate(zip(rest, rest[len(passages) :], strict=False)):
+            mine = list(self._windower.windows(question.ids, title.ids, text.ids))
+            tokens += sum(len(window.ids) for window in mine)
+            if owner >= 2 and self._too_long(tokens):
+                break
+            windows += mine
+            owners += [owner] * len(mine)
+            read = owner + 1
+        return _Asked(windows, owners, read)
+
+    def _too_long(self, tokens: int) -> bool:
+        known = self._budget is not None and self._seconds_per_token is not None
+        return known and tokens * self._seconds_per_token > self._budget  # type: ignore[operator]
+
+    def _scores(self, windows: Sequence[Window]) -> list[float]:
+        """What the model says of each window."""
+        if not windows:
+            return []
+        started = time.perf_counter()
+        plans = plan([len(window.ids) for window in windows])
+        batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
+        outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
+        found = [0.0] * len(windows)
+        for rows, (scores,) in zip(plans, outputs, strict=True):
+            for row, score in zip(rows, scores.tolist(), strict=True):
+                found[row] = score
+        tokens = sum(len(window.ids) for window in windows)
+        self._seconds_per_token = (time.perf_counter() - started) / tokens
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The windows of one query, the hit of each, and how many hits are read."""
+
+    windows: list[Window]
+    owners: list[int]
+    read: int
+
+
+def combined(hits: Sequence[Hit], scores: Sequence[float], weight: float) -> list[Hit]:
+    """The first ``len(scores)`` hits by their combined score, best first, then the others as they were.
+
+    Equal scores keep their order. No hit behind the read ones scores above them.
+    """
+    read, behind = hits[: len(scores)], hits[len(scores) :]
+    if not read:
+        return list(hits)
+    low, high = min(scores), max(scores)
+    spread = (high - low) or 1.0
+    found = [
+        replace(
+            hit,
+            score=weight * (score - low) / spread + (1 - weight) * hit.score,
+            legs={**hit.legs, LEG: score},
+        )
+        for hit, score in zip(read, scores, strict=True)
+    ]
+    found.sort(key=lambda hit: -hit.score)
+    last = found[-1].score
+    return [*found, *(replace(hit, score=min(last, (1 - weight) * hit.score)) for hit in behind)]
+
+
+def _fitted_weight(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / FITTED).read_text(encoding="utf-8"))["weight"])
+    except (OSError, ValueError, KeyError):
+        return _DEFAULT_WEIGHT

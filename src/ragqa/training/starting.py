@@ -1,0 +1,76 @@
+"""Where a headed model begins, and how it is stored: the same for every target that has a head."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from ragqa import backbone, checkpoints, pretrained
+from ragqa.errors import TrainingError
+from ragqa.models.headed import Headed
+from ragqa.models.loading import overlay
+from ragqa.training.settings import HeadedRun
+
+Model = TypeVar("Model", bound=Headed)
+
+
+def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tensor]]:
+    """The model that training begins with, and the tensors in which it differs from its backbone.
+
+    Raises:
+        TrainingError: the model to go on from has another backbone, or only adds to a third.
+    """
+    folder = backbone.resolve(run.backbone)
+    model = kind.from_backbone(folder, run.dropout)
+    if run.start_from is None:
+        return model, {}
+    earlier = pretrained.folder_of(run.target, run.start_from)
+    if pretrained.backbone_of(earlier) != folder:
+        raise TrainingError(
+            f"the model {run.start_from} stands on {pretrained.backbone_of(earlier)}, not on {folder}",
+            accepted="one of the same backbone",
+            next_step="set backbone to that of the model, or leave start_from out",
+        )
+    config = pretrained.stored_config(earlier)
+    if "tuning" in config:
+        raise TrainingError(
+            f"the model {run.start_from} only adds {config['tuning']['name']} to another one",
+            accepted="one that was trained in full",
+            next_step=f"go on from {config.get('base', {}).get('model', 'the backbone')}",
+        )
+    tensors = kind.tensors_of(earlier)
+    overlay(model, tensors, earlier)
+    return model, tensors
+
+
+def goes_on(kind: type[Headed], run: HeadedRun) -> bool:
+    """Whether the model that training begins with has been trained for the same task."""
+    if run.start_from is None:
+        return False
+    return pretrained.stored_config(pretrained.folder_of(run.target, run.start_from)).get("kind") == kind.kind
+
+
+def store(
+    kind: type[Headed],
+    run: HeadedRun,
+    start: Mapping[str, Tensor],
+    target: Path,
+    tensors: Mapping[str, Tensor],
+    scores: Mapping[str, float],
+) -> None:
+    """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
+    config: dict[str, Any] = {"kind": kind.kind, "backbone": run.backbone, **scores}
+    if run.tuning.name == "full":
+        # What this run froze but the earlier one had trained belongs to the model, too.
+        checkpoints.save(target, {**start, **tensors}, config, run.storage or "int8")
+        return
+    config["tuning"] = run.tuning.options()
+    if run.start_from is not None:
+        folder = pretrained.folder_of(run.target, run.start_from)
+        named = run.start_from if run.start_from in pretrained.SHIPPED else str(folder.resolve())
+        digest = pretrained.base_digest(folder)
+        config["base"] = {"target": run.target, "model": named, "digest": digest}
+    checkpoints.save(target, tensors, config, run.storage or "float32")
+    model, tuning = kind.stored(target)
+    tuning.export(model, target / "peft")
