@@ -143,19 +143,25 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
     assert {f"{f.relative_to(PACKAGE)}/" for f in PACKAGE.iterdir() if (f / "__init__.py").exists()} <= named
 
 
-def test_training_page_names_every_setting_with_its_default() -> None:
-    from ragqa.training.settings import ReaderRun, RetrieverRun, ScheduleConfig
+@pytest.mark.parametrize("target", ["reader", "retriever", "reranker"])
+def test_training_page_names_every_setting_with_its_default(target: str) -> None:
+    from ragqa.training import settings
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    stated = dict(re.findall(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", text, re.MULTILINE))
-    fields = {
-        **RetrieverRun.model_fields,
-        **ReaderRun.model_fields,
-        **{f"schedule.{n}": f for n, f in ScheduleConfig.model_fields.items()},
-    }
-    fields.pop("schedule")
+    shared, *parts = re.split(r"^### Settings of the (\w+)$", text, flags=re.MULTILINE)
+    own = dict(zip(parts[::2], parts[1::2], strict=True))[target].partition("\n##")[0]
+    rows = re.compile(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", re.MULTILINE)
+    stated = {**dict(rows.findall(shared)), **dict(rows.findall(own))}
+    fields = dict(getattr(settings, f"{target.capitalize()}Run").model_fields)
+    for part, kind in (("schedule", settings.ScheduleConfig), ("mining", settings.MiningConfig)):
+        section = fields.pop(part, None)
+        default = section.default if section is not None and section.default is not None else kind()
+        if section is not None:
+            fields |= {f"{part}.{name}": field for name, field in kind.model_fields.items()}
+            numbers = {f"{part}.{n}": v for n, v in default if type(v) in (int, float)}
+            assert {name: float(stated[name]) for name in numbers} == numbers
     assert fields.keys() - stated.keys() == set()
-    numbers = {name: f.default for name, f in fields.items() if type(f.default) in (int, float)}
+    numbers = {n: f.default for n, f in fields.items() if type(f.default) in (int, float) and "." not in n}
     assert {name: float(stated[name]) for name in numbers} == numbers
 
 

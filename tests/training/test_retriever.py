@@ -22,6 +22,8 @@ from ragqa.training.settings import RetrieverRun, load_run
 
 QUESTIONS = ["Where does the walrus of group 1 live?", "How often was the toad of group 2 seen?"]
 
+LONG = {"epochs": 40, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 20}
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -75,7 +77,7 @@ def test_sentence_transformers_loads_the_folder_and_gives_the_same_vectors(
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    finished = trained(tmp_path, tiny_bert, questions, both_sides=both_sides)
+    finished = trained(tmp_path, tiny_bert, questions, both_sides=both_sides, schedule=LONG, dropout=0.0)
     ours = SentenceTransformerEncoder(model=str(finished.model), precision="f32").encode_queries(QUESTIONS)
     untuned = SentenceTransformerEncoder(model=str(tiny_bert), precision="f32").encode_queries(QUESTIONS)
     theirs = SentenceTransformer(str(finished.model), device="cpu").encode(
@@ -91,8 +93,7 @@ def test_training_brings_questions_nearer_to_their_passages(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     said: list[dict[str, Any]] = []
-    schedule = {"epochs": 40, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 20}
-    values: dict[str, Any] = {"both_sides": True, "schedule": schedule, "dropout": 0.0}
+    values: dict[str, Any] = {"both_sides": True, "schedule": LONG, "dropout": 0.0}
     run = load_run(described(tmp_path, tiny_bert, questions, **values), RetrieverRun)
     finetune(run, resume=False, report=said.append)
     losses = [r["loss"] for r in said if "loss" in r]

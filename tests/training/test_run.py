@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from ragqa import checkpoints
 from ragqa.errors import ConfigError, TrainingError
@@ -156,11 +157,29 @@ def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
 
     before, after = load_span(trained).state_dict(), load_span(folder).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"head.weight", "head.bias"}
+    heads = {"head.weight", "head.bias"}
+    assert moved <= heads
+    trained_last = load_file(folder.parent / "last.safetensors")
+    assert {name.removeprefix("weight/") for name in trained_last if name.startswith("weight/")} == heads
     (score,) = [r["validation_before"] for r in said if "validation_before" in r]
     assert score == pytest.approx(
         json.loads((trained / "config.json").read_text())["best_validation_f1"], abs=0.05
     )
+
+
+def test_training_that_makes_a_reader_worse_leaves_it_as_it_was(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    schedule = {"epochs": 2, "batch_groups": 12, "learning_rate": 5.0, "head_learning_rate": 5.0}
+    values: dict[str, Any] = {"start_from": str(trained), "storage": "float32", "schedule": schedule}
+    said: list[dict[str, Any]] = []
+    run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
+    finished = finetune(run, resume=False, report=said.append)
+    assert [r for r in said if "kept" in r]
+    assert finished.comparison is not None
+    assert finished.comparison.measures["F1"].difference.mean == 0
+    before, after = load_span(trained).state_dict(), load_span(finished.model).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_reader_of_another_backbone_is_refused_before_any_training(

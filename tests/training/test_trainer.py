@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ragqa.data import squad
 from ragqa.errors import TrainingError
-from ragqa.models.loading import freeze
 from ragqa.models.span import SpanModel
+from ragqa.training.layers import freeze
 from ragqa.training.objectives.span import SpanBatch, SpanObjective
 from ragqa.training.trainer import Schedule, Trainer, bucketed_batches
 from ragqa.windows import load_tokenizer
@@ -56,6 +56,88 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[4:] == pytest.approx([(20 - step) / 16 for step in range(4, 20)])
     assert schedule.rate_at(20, 20) == 0
     assert Schedule(warmup_share=0).rate_at(0, 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("decay", "half", "end"), [("linear", 0.5, 0.0), ("cosine", 0.5, 0.0), ("constant", 1.0, 1.0)]
+)
+def test_each_decay_begins_at_the_whole_rate_and_ends_where_it_says(
+    decay: str, half: float, end: float
+) -> None:
+    schedule = Schedule(warmup_share=0.2, decay=decay)
+    assert schedule.rate_at(4, 20) == pytest.approx(1.0)
+    assert schedule.rate_at(12, 20) == pytest.approx(half)
+    assert schedule.rate_at(20, 20) == pytest.approx(end)
+    assert schedule.rate_at(0, 20) == pytest.approx(0.25)
+
+
+def test_batches_that_make_one_step_have_the_gradient_of_their_union(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    gradients = []
+    for pieces in (1, 3):
+        torch.manual_seed(0)
+        model = SpanModel.from_backbone(tiny_bert, dropout=0.0)
+        trainer = Trainer(
+            model,
+            SpanObjective(load_tokenizer(tiny_bert)),
+            squad.load(questions),
+            Schedule(batch_groups=4, accumulate_batches=pieces),
+            tmp_path,
+            dtype=torch.float32,
+            validate=lambda _: 0.0,
+            report=lambda _: None,
+        )
+        groups = trainer.epoch(0)[0][:12]
+        size = len(groups) // pieces
+        trainer._gradients([groups[at : at + size] for at in range(0, len(groups), size)])
+        gradients.append({n: m.grad for n, m in trainer.weights.masters.items() if m.grad is not None})
+    whole, parts = gradients
+    assert whole.keys() == parts.keys()
+    assert all(torch.allclose(whole[name], parts[name], atol=1e-5) for name in whole)
+    assert Schedule(accumulate_batches=3).accumulate_batches == 3
+    assert trainer._steps_per_epoch == 3  # 36 questions in batches of 4, three of them a step
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_optimizer_learns_and_resumes(
+    tmp_path: Path, tiny_bert: Path, questions: Path, optimizer: str
+) -> None:
+    def trainer_of(folder: Path) -> tuple[Trainer, list[dict[str, Any]]]:
+        torch.manual_seed(0)
+        said: list[dict[str, Any]] = []
+        rate = 3e-3 if optimizer == "adamw" else 0.1
+        schedule = replace(SCHEDULE, optimizer=optimizer, learning_rate=rate, head_learning_rate=rate)
+        found = Trainer(
+            SpanModel.from_backbone(tiny_bert, dropout=0.0),
+            SpanObjective(load_tokenizer(tiny_bert)),
+            squad.load(questions),
+            schedule,
+            folder,
+            dtype=torch.float32,
+            validate=lambda _: 0.0,
+            report=said.append,
+        )
+        return found, said
+
+    whole, said = trainer_of(tmp_path / "whole")
+    whole.train(resume=False)
+    losses = [report["loss"] for report in said if "loss" in report]
+    assert losses[-1] < losses[0]
+    cut, _ = trainer_of(tmp_path / "cut")
+    update = cut._update
+
+    def fatal(batches: list[list[Any]], rate: float) -> float:
+        if cut.step == 4:
+            raise Cut
+        return update(batches, rate)
+
+    cut._update = fatal  # type: ignore[method-assign]
+    with pytest.raises(Cut):
+        cut.train(resume=False)
+    again, _ = trainer_of(tmp_path / "cut")
+    again.train(resume=True)
+    assert_equal(weights(again), weights(whole))
 
 
 class Cut(Exception):

@@ -20,6 +20,14 @@ Data = Annotated[
     typer.Option("--data", help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder."),
 ]
 Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
+Freeze = Annotated[
+    str | None,
+    typer.Option("--freeze", help="What stays as it is: embeddings, layers.0-3, encoder; by commas."),
+]
+TrainTop = Annotated[
+    int | None,
+    typer.Option("--train-top", min=0, help="Train so many of the last layers only, and the head."),
+]
 Output = Annotated[Path | None, typer.Option("--output", help="Folder of the run (default: runs/TARGET).")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")]
@@ -35,6 +43,8 @@ def reader(
     data: Data = None,
     config: Config = None,
     tuning: Tuning = None,
+    freeze: Freeze = None,
+    train_top: TrainTop = None,
     output: Output = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -42,7 +52,8 @@ def reader(
     """Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run."""
     from ragqa.training.settings import ReaderRun
 
-    model = _train(_run(ReaderRun, data, config, output=output, tuning=tuning), resume, dry_run)
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    model = _train(_run(ReaderRun, data, config, output=output, **which), resume, dry_run)
     if model:
         typer.echo(f"{model}: use it with --set reader.model={model}")
 
@@ -58,6 +69,8 @@ def retriever(
             "--both-sides", help="Train what encodes passages, too; an index is then embedded anew."
         ),
     ] = None,
+    freeze: Freeze = None,
+    train_top: TrainTop = None,
     output: Output = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -65,7 +78,8 @@ def retriever(
     """Train the encoder of queries (or of both) on questions of your own, so that the right passage comes first."""
     from ragqa.training.settings import RetrieverRun
 
-    run = _run(RetrieverRun, data, config, output=output, tuning=tuning, both_sides=both_sides)
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    run = _run(RetrieverRun, data, config, output=output, both_sides=both_sides, **which)
     model = _train(run, resume, dry_run)
     if model and run.both_sides:
         typer.echo(f"{model}: use it with ragqa index PATH --reembed --set encoder.model={model}")
@@ -78,6 +92,8 @@ def reranker(
     data: Data = None,
     config: Config = None,
     tuning: Tuning = None,
+    freeze: Freeze = None,
+    train_top: TrainTop = None,
     output: Output = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -85,9 +101,15 @@ def reranker(
     """Train a model that reads each question with each hit and puts the one that answers first."""
     from ragqa.training.settings import RerankerRun
 
-    model = _train(_run(RerankerRun, data, config, output=output, tuning=tuning), resume, dry_run)
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    model = _train(_run(RerankerRun, data, config, output=output, **which), resume, dry_run)
     if model:
         typer.echo(f"{model}: use it with --set reranker.name=cross_encoder --set reranker.model={model}")
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:

@@ -55,13 +55,6 @@ def load_transformer(folder: Path, *, attention: str, dropout: float = 0.0, pool
     return transformer
 
 
-def freeze(model: nn.Module, prefixes: tuple[str, ...]) -> None:
-    """Stop training every parameter whose name starts with one of ``prefixes``."""
-    for name, parameter in model.named_parameters():
-        if name.startswith(prefixes):
-            parameter.requires_grad_(False)
-
-
 def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Lay the trained ``tensors``, read from ``folder``, over the backbone that ``model`` has.
 

@@ -18,12 +18,21 @@ class MasterWeights:
         self.masters = {n: nn.Parameter(p.detach().float().clone()) for n, p in self._parameters.items()}
         module.to(dtype)
 
-    def collect_gradients(self) -> None:
-        """Move the gradients of the module to the masters and clear them on the module."""
+    def collect_gradients(self, share: float = 1.0, *, add: bool = False) -> None:
+        """Move ``share`` times the gradients of the module to the masters and clear them on the module.
+
+        Args:
+            add: to what the masters have, instead of in its place; sums are float32.
+        """
         for name, parameter in self._parameters.items():
-            gradient = parameter.grad
-            self.masters[name].grad = None if gradient is None else gradient.float()
+            gradient, master = parameter.grad, self.masters[name]
             parameter.grad = None
+            if not add:
+                master.grad = None
+            if gradient is None:
+                continue
+            scaled = gradient.float() if share == 1.0 else share * gradient.float()
+            master.grad = scaled if master.grad is None else master.grad + scaled
 
     @torch.no_grad()
     def publish(self) -> None:

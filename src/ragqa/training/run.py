@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from ragqa import checkpoints, data, devices, plugins
-from ragqa.models.loading import freeze
 from ragqa.protocols import Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
+from ragqa.training.layers import below_top, freeze
 from ragqa.training.settings import ReaderRun, Run, ScheduleConfig
 from ragqa.training.splitting import Split, by_document
 from ragqa.training.targets import reader
@@ -97,6 +97,8 @@ def _prepare(run: Run, report: Report) -> _Prepared:
     torch.manual_seed(schedule.seed)
     task: Task = import_module(f"ragqa.training.targets.{run.target}").task(run, split, report)
     tuning.apply(task.model)
+    if run.train_top is not None:
+        freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
     trainer = Trainer(

@@ -23,8 +23,14 @@ class ScheduleConfig(BaseModel):
         None, ge=1, description="end after so many validations without a better score"
     )
     batch_groups: int = Field(32, ge=1)
+    accumulate_batches: int = Field(1, ge=1, description="batches whose gradients make one step")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    decay: Literal["linear", "cosine", "constant"] = Field("linear", description="of the learning rate")
     learning_rate: float = Field(2.5e-4, gt=0)
     head_learning_rate: float = Field(1e-3, gt=0)
+    layer_rate_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer over that of the layer above it"
+    )
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.06, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
@@ -61,7 +67,11 @@ class Run(BaseModel):
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
     tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
     freeze: tuple[str, ...] = Field(
-        ("encoder.embeddings.word_embeddings.",), description="parameters that stay as they are, by prefix"
+        ("word_embeddings",),
+        description="what stays as it is: word_embeddings, embeddings, layers.0-3, encoder, or the beginning of a name",
+    )
+    train_top: int | None = Field(
+        None, ge=0, description="train so many of the last layers only, and the head"
     )
     dropout: float = Field(0.0, ge=0, lt=1)
     validation_documents: int | None = Field(
@@ -72,8 +82,6 @@ class Run(BaseModel):
     )
     split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
-    hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
-    mining: MiningConfig = Field(MiningConfig(), description="how they are found")
     schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
 
     @field_validator("tuning", mode="before")
@@ -104,6 +112,8 @@ class ReaderRun(HeadedRun):
     target: ClassVar[str] = "reader"
 
     output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
+    hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
+    mining: MiningConfig = Field(MiningConfig(), description="how they are found")
     lexical_data: Path | None = Field(
         None,
         description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",

@@ -1,4 +1,4 @@
-"""The training loop: AdamW, warm-up and linear decay, clipping, checkpoints, exact resume.
+"""The training loop: AdamW or SGD, warm-up and decay, accumulation, clipping, checkpoints, exact resume.
 
 The loop knows nothing of tasks: an objective turns examples into groups and batches and gives the loss; a
 ``validate`` function gives the score that picks the best weights.
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ragqa.errors import TrainingError
+from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
 from ragqa.types import Example
 
@@ -51,8 +52,12 @@ class Schedule:
 
     epochs: int = 2
     batch_groups: int = 32
+    accumulate_batches: int = 1
+    optimizer: str = "adamw"
+    decay: str = "linear"
     learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
+    layer_rate_decay: float = 1.0
     weight_decay: float = 0.01
     warmup_share: float = 0.06
     clip_norm: float = 1.0
@@ -63,9 +68,19 @@ class Schedule:
     patience: int | None = None
 
     def rate_at(self, step: int, steps: int) -> float:
-        """Factor on the learning rate: linear up over the warm-up, then linear down to zero."""
+        """Factor on the learning rate: linear up over the warm-up, then down to zero, or constant.
+
+        Cosine (Loshchilov and Hutter 2017): ½ (1 + cos(π · share of the steps after the warm-up)).
+        """
         warmup = max(1, round(self.warmup_share * steps))
-        return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+        rising = (step + 1) / warmup
+        left = (steps - step) / max(1, steps - warmup)
+        falling = {
+            "linear": left,
+            "cosine": 0.5 * (1 + math.cos(math.pi * (1 - min(1.0, left)))),
+            "constant": 1.0,
+        }
+        return min(rising, falling[self.decay])
 
 
 def bucketed_batches(
@@ -103,11 +118,11 @@ class Trainer:
         self.schedule, self.folder = schedule, folder
         self.validate, self.report = validate, report
         self.weights = MasterWeights(model, dtype)
-        self.optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
+        self.optimizer = self._optimizer()
         self.step, self.best, self.stale = 0, -math.inf, 0
         self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
-        self._steps_per_epoch = len(self._drawn[2])
+        self._steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
 
     @property
     def steps(self) -> int:
@@ -121,18 +136,25 @@ class Trainer:
         ordered = sorted(planned, key=lambda batch: max(groups[i].length for i in batch))
         chosen = ordered[:: max(1, len(ordered) // batches)][:batches]
         self.model.train()
-        self._gradients([groups[i] for i in chosen[0]])  # the first pays for every allocation
+        self._gradients([[groups[i] for i in chosen[0]]])  # the first pays for every allocation
         started = time.perf_counter()
         for batch in chosen:
-            self._gradients([groups[i] for i in batch])
-        return (time.perf_counter() - started) / len(chosen)
+            self._gradients([[groups[i] for i in batch]])
+        return self.schedule.accumulate_batches * (time.perf_counter() - started) / len(chosen)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        groups = self._parameter_groups()
+        if self.schedule.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=self.schedule.learning_rate, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups, fused=True)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """No weight decay on biases and norms; a fresh head learns faster than the pretrained encoder."""
-        s = self.schedule
+        s, layers = self.schedule, depth(self.model)
         groups: dict[tuple[float, float], list[Tensor]] = {}
         for name, weight in self.weights.masters.items():
             rate = s.head_learning_rate if name.startswith("head.") else s.learning_rate
+            rate *= rate_factor(name, layers, s.layer_rate_decay)
             decay = s.weight_decay if weight.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(weight)
         return [
@@ -157,16 +179,17 @@ class Trainer:
         self.model.train()
         saved = started = time.monotonic()
         losses: list[float] = []
-        seen = 0
+        seen, groups_per_step = 0, s.batch_groups * s.accumulate_batches
         while self.step < steps and not self._stopped:
             number, at = divmod(self.step, self._steps_per_epoch)
             if number != self._drawn[0]:
                 self._drawn = (number, *self.epoch(number))
             _, groups, batches = self._drawn
             # The number of unusable examples can differ by a few between epochs: wrap, never fail.
-            batch = [groups[i] for i in batches[at % len(batches)]]
-            losses.append(self._update(batch, s.rate_at(self.step, steps)))
-            seen += len(batch)
+            first = at * s.accumulate_batches % len(batches)
+            chosen = [[groups[i] for i in b] for b in batches[first : first + s.accumulate_batches]]
+            losses.append(self._update(chosen, s.rate_at(self.step, steps)))
+            seen += sum(map(len, chosen))
             self.step += 1
             if self.step % report_steps == 0:
                 speed = seen / (time.monotonic() - started)
@@ -176,7 +199,7 @@ class Trainer:
                         "steps": steps,
                         "loss": round(float(np.mean(losses)), 4),
                         "groups_per_second": round(speed, 2),
-                        "minutes_left": round((steps - self.step) * s.batch_groups / speed / 60, 1),
+                        "minutes_left": round((steps - self.step) * groups_per_step / speed / 60, 1),
                     }
                 )
                 losses.clear()
@@ -194,9 +217,9 @@ class Trainer:
     def _stopped(self) -> bool:
         return self.schedule.patience is not None and self.stale >= self.schedule.patience
 
-    def _update(self, groups: list[Any], rate: float) -> float:
+    def _update(self, batches: list[list[Any]], rate: float) -> float:
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)  # dropout: same on resume
-        loss = self._gradients(groups)
+        loss = self._gradients(batches)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss of step {self.step} is {loss}; the weights before it are kept in {self.folder}",
@@ -210,12 +233,16 @@ class Trainer:
         self.weights.publish()
         return loss
 
-    def _gradients(self, groups: list[Any]) -> float:
-        """The loss of a batch; its gradients replace those of the masters."""
-        loss = self.objective.loss(self.model, self.objective.collate(groups))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.weights.collect_gradients()
-        return float(loss.detach())
+    def _gradients(self, batches: list[list[Any]]) -> float:
+        """The mean loss of the batches, weighted by their groups; its gradients replace those of the masters."""
+        total, count = 0.0, sum(map(len, batches))
+        for place, groups in enumerate(batches):
+            loss = self.objective.loss(self.model, self.objective.collate(groups))
+            loss.backward()  # type: ignore[no-untyped-call]
+            share = len(groups) / count
+            self.weights.collect_gradients(share, add=place > 0)
+            total += share * float(loss.detach())
+        return total
 
     def score(self) -> float:
         """The validation score of the weights as they are."""
@@ -282,6 +309,7 @@ def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -
     Raises:
         TrainingError: the learning rate would jump, or the order of the examples would be another.
     """
+    stored = {**asdict(Schedule()), **stored}  # what an older version did not know stood at its default
     differing = [
         f"{key} {stored.get(key)} there, {value} here"
         for key, value in asked.items()
