@@ -129,13 +129,13 @@ class Pipeline:
             answers = reader.read(queries, hits)
         return [self._with_pages(answer) for answer in answers]
 
-    def ask(self, text: str, top_k: int | None = None) -> Answer:
-        """The answer to one question.
+    def ask(self, text: str, top_k: int | None = None, choices: tuple[str, ...] = ()) -> Answer:
+        """The answer to one question; ``choices`` are the options of a multiple-choice question.
 
         Raises:
             UsageError: the question is empty or longer than 10,000 characters, or ``top_k`` is below 1.
         """
-        return self.ask_many([Query(check_query(text))], top_k)[0]
+        return self.ask_many([Query(check_query(text), choices=choices)], top_k)[0]
 
     def page(self, doc_id: str, position: int) -> int | None:
         """The page that holds a character of a document, where its format has pages."""

@@ -97,7 +97,8 @@ def test_any_part_of_any_passage_can_be_an_answer(
 
 def test_the_schema_describes_the_fields() -> None:
     described = jsonl.schema()
-    assert set(described["required"]) == {"question", "passage", "answers"}
+    assert set(described["required"]) == {"question"}
+    assert described["anyOf"] == [{"required": ["passage", "answers"]}, {"required": ["choices", "correct"]}]
     assert all("description" in field for field in described["properties"].values())
 
 

@@ -26,6 +26,9 @@ NO_ANSWER = 3
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question; - reads one question a line from stdin.")],
+    choices: Annotated[
+        str | None, typer.Option("--choices", help="Options to choose from, as in 'a day|a week|a month'.")
+    ] = None,
     top_k: TopK = None,
     index: Index = DEFAULT_INDEX,
     config: ConfigFile = None,
@@ -39,17 +42,38 @@ def ask(
     from ragqa.pipeline import check_query, load_pipeline
 
     check_top_k(top_k)
+    options = _options(choices)
+    if options and not any(o.partition("=")[0].strip() in ("reader", "reader.name") for o in overrides):
+        overrides = ["reader=multiple_choice", *overrides]
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
-            answered = _answer(pipeline, text, top_k, as_json, explain)
+            answered = _answer(pipeline, text, top_k, as_json, explain, options)
         else:
-            answered = _answer_lines(pipeline, top_k, as_json, explain)
+            answered = _answer_lines(pipeline, top_k, as_json, explain, options)
     if not answered:
         raise typer.Exit(NO_ANSWER)
 
 
-def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explain: bool) -> bool:
+def _options(text: str | None) -> tuple[str, ...]:
+    """The options of ``--choices``, in their order.
+
+    Raises:
+        UsageError: fewer than two different ones.
+    """
+    from ragqa.errors import UsageError
+
+    if text is None:
+        return ()
+    found = tuple(dict.fromkeys(option.strip() for option in text.split("|") if option.strip()))
+    if len(found) < 2:
+        raise UsageError(f"--choices {text!r}", accepted="two or more different options, separated by |")
+    return found
+
+
+def _answer_lines(
+    pipeline: "Pipeline", top_k: int | None, as_json: bool, explain: bool, options: tuple[str, ...]
+) -> bool:
     """Answer each line of stdin; a line that is no question is named and does not stop the others."""
     from ragqa.cli.printing import complain, paint
     from ragqa.errors import UsageError
@@ -64,7 +88,7 @@ def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explai
             text = check_query(line)
             if not as_json:
                 print(paint(f"? {text}", "bold"))
-            answered += _answer(pipeline, text, top_k, as_json, explain)
+            answered += _answer(pipeline, text, top_k, as_json, explain, options)
         except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
             continue
@@ -75,13 +99,20 @@ def _answer_lines(pipeline: "Pipeline", top_k: int | None, as_json: bool, explai
     return answered > 0
 
 
-def _answer(pipeline: "Pipeline", text: str, top_k: int | None, as_json: bool, explain: bool) -> bool:
+def _answer(
+    pipeline: "Pipeline",
+    text: str,
+    top_k: int | None,
+    as_json: bool,
+    explain: bool,
+    options: tuple[str, ...],
+) -> bool:
     """Answer and print one question; False when the documents do not answer it."""
     from ragqa.cli.printing import answer_lines
     from ragqa.reports import answer_record, explanation
 
     pipeline.timings.seconds.clear()
-    answer = pipeline.ask(text, top_k)
+    answer = pipeline.ask(text, top_k, options)
     why = explanation(pipeline, text, answer) if explain else None
     if as_json:
         record = answer_record(text, answer, pipeline)

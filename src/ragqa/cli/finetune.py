@@ -107,6 +107,26 @@ def reranker(
         typer.echo(f"{model}: use it with --set reranker.name=cross_encoder --set reranker.model={model}")
 
 
+@app.command("choice")
+def choice(
+    data: Data = None,
+    config: Config = None,
+    tuning: Tuning = None,
+    freeze: Freeze = None,
+    train_top: TrainTop = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a model that chooses among options (A to E); questions with answers get options from their passage."""
+    from ragqa.training.settings import ChoiceRun
+
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    model = _train(_run(ChoiceRun, data, config, output=output, **which), resume, dry_run)
+    if model:
+        typer.echo(f"{model}: use it with --choices 'a|b|c' --set reader.model={model}")
+
+
 def _names(text: str | None) -> tuple[str, ...] | None:
     """Names separated by commas."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())

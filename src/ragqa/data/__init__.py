@@ -3,23 +3,31 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ragqa.data import beir, jsonl, squad
+from ragqa.data import beir, commonsenseqa, jsonl, race, squad
 from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage
 
-ACCEPTED = 'JSON Lines with "question", "passage" and "answers", JSON in the form of SQuAD, or a BEIR folder'
+ACCEPTED = (
+    'JSON Lines with "question" and "passage" or "choices", JSON in the form of SQuAD, JSON Lines of '
+    "CommonsenseQA, a folder in the form of BEIR or of RACE"
+)
 
 
 def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
-    """The questions of a file in any format, told by its content; a folder is one in the form of BEIR.
+    """The questions of a file or a folder in any format, told by its content.
 
     Raises:
         DataError: no such file, another format, or no question in it; a bad record, unless ``on_bad`` accepts it.
     """
     if path.is_dir():
-        return beir.examples(path)
+        if (path / "corpus.jsonl").is_file():
+            return beir.examples(path)
+        if race.articles(path):
+            return race.load(path, on_bad)
+        raise DataError(f"the folder {path} holds no questions", accepted=ACCEPTED)
     try:
         with path.open(encoding="utf-8") as file:
             first = next((line for line in file if line.strip()), "")
@@ -28,7 +36,13 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         raise DataError(f"{path} cannot be read: {reason}", accepted=ACCEPTED) from fault
     if not first:
         raise DataError(f"{path} is empty", accepted=ACCEPTED)
-    examples = jsonl.load(path, on_bad) if _is_record(first) else squad.load(path, on_bad)
+    record = _record(first)
+    if record is None:
+        examples = squad.load(path, on_bad)
+    elif commonsenseqa.is_record(record):
+        examples = commonsenseqa.load(path, on_bad)
+    else:
+        examples = jsonl.load(path, on_bad)
     if not examples:
         raise DataError(f"{path} holds no usable question", accepted=ACCEPTED)
     return examples
@@ -36,7 +50,7 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
 
 def corpus(path: Path, examples: Sequence[Example]) -> list[Passage]:
     """Every passage that a question of ``path`` could be answered from: a BEIR folder's own, else the examples'."""
-    if path.is_dir():
+    if (path / "corpus.jsonl").is_file():
         return [beir.whole_passage(document) for document in beir.documents(path)]
     return distinct_passages(examples)
 
@@ -47,10 +61,10 @@ def distinct_passages(examples: Sequence[Example]) -> list[Passage]:
     return list(seen.values())
 
 
-def _is_record(line: str) -> bool:
-    """Whether a whole record stands on the line; the first line of SQuAD's JSON is all of it, or a bracket."""
+def _record(line: str) -> dict[str, Any] | None:
+    """The record that stands on the line; the first line of SQuAD's JSON is all of it, or a bracket."""
     try:
         value = json.loads(line)
     except ValueError:
-        return False
-    return isinstance(value, dict) and "data" not in value
+        return None
+    return value if isinstance(value, dict) and "data" not in value else None

@@ -3,6 +3,7 @@
     {"question": "When does the lease end?", "passage": "The lease ends in May.", "answers": ["May"]}
 
 ``passage`` is the text that holds the answer; ``answers`` is empty for a question that it does not answer. Optional:
+``choices`` and ``correct`` make it a question with options, which needs neither passage nor answers. Optional:
 ``start`` (the character at which the first answer stands, for one that occurs twice), ``document`` (what the passage
 belongs to: the questions of a document stay on one side of every split), ``title`` (shown to the model in front of the
 passage), ``negatives`` (texts that look right and are not), ``id``.
@@ -24,11 +25,27 @@ from ragqa.types import Example, Passage, Query, Span
 class Record(BaseModel):
     """One line; the JSON Schema of the format is made from this class."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "anyOf": [{"required": ["passage", "answers"]}, {"required": ["choices", "correct"]}]
+        },
+    )
 
     question: str = Field(min_length=1, description="the question")
-    passage: str = Field(min_length=1, description="the text that holds the answer, or would be expected to")
-    answers: tuple[str, ...] = Field(description="every accepted wording, in the passage; empty: no answer")
+    passage: str | None = Field(
+        None,
+        min_length=1,
+        description="the text that holds the answer; only a question with choices needs none",
+    )
+    answers: tuple[str, ...] | None = Field(
+        None, description="every accepted wording, in the passage; empty: no answer"
+    )
+    choices: tuple[str, ...] = Field((), description="options to choose from, two or more")
+    correct: str | None = Field(
+        None, description="the right one of the choices, word for word, or its letter"
+    )
     start: int | None = Field(None, ge=0, description="the character at which the first answer stands")
     document: str | None = Field(None, description="what the passage belongs to; default: the passage itself")
     title: str = Field("", description="shown to the model in front of the passage")
@@ -94,24 +111,59 @@ class _Documents:
 
 
 def _example(record: Record, number: int, documents: _Documents) -> Example:
-    query = Query(record.question.strip(), id=record.id or f"line {number}")
+    query = Query(record.question.strip(), id=record.id or f"line {number}", choices=record.choices)
     if not query.text:
         raise DataError("question: is blank")
-    # Without a name the passage is its own document: equal passages stay on one side of a split.
-    document = record.document or f"passage {hashlib.sha256(record.passage.encode()).hexdigest()[:12]}"
-    passage = documents.passage(document, record.passage, record.title)
-    negatives = tuple(documents.passage(f"{document} (negatives)", text, "") for text in record.negatives)
+    choice = _choice(record)
+    if record.passage is None or record.answers is None:
+        if choice is None or record.answers is not None:
+            missing = "passage" if record.passage is None else "answers"
+            raise DataError(f"{missing}: Field required", accepted=", ".join(Record.model_fields))
+        positives = () if record.passage is None else (_passage(record, documents),)
+        return Example(query, positives=positives, choice=choice)
+    passage = _passage(record, documents)
+    negatives = tuple(
+        documents.passage(f"{passage.doc_id} (negatives)", text, "") for text in record.negatives
+    )
     if not record.answers:
-        return Example(query, hard_negatives=(passage, *negatives))
-    spans = [_span(record, answer, first=place == 0) for place, answer in enumerate(record.answers)]
-    return Example(query, record.answers, (passage,), tuple(spans), negatives)
+        return Example(query, hard_negatives=(passage, *negatives), choice=choice)
+    spans = [
+        _span(record, passage.text, answer, first=place == 0) for place, answer in enumerate(record.answers)
+    ]
+    return Example(query, record.answers, (passage,), tuple(spans), negatives, choice)
 
 
-def _span(record: Record, answer: str, *, first: bool) -> Span:
+def _passage(record: Record, documents: _Documents) -> Passage:
+    text = record.passage or ""
+    # Without a name the passage is its own document: equal passages stay on one side of a split.
+    document = record.document or f"passage {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return documents.passage(document, text, record.title)
+
+
+def _choice(record: Record) -> int | None:
+    """Which of the choices is right; None for a question without choices."""
+    if not record.choices and record.correct is None:
+        return None
+    if len(record.choices) < 2 or len(set(record.choices)) < len(record.choices):
+        raise DataError(
+            f"choices: {len(set(record.choices))} different ones", accepted="two or more, each once"
+        )
+    if record.correct in record.choices:
+        return record.choices.index(record.correct)
+    letters = [chr(ord("A") + place) for place in range(len(record.choices))]
+    if record.correct not in letters:
+        raise DataError(
+            f"correct: {record.correct!r} is none of the choices",
+            accepted=f"{', '.join(map(repr, record.choices))}, or {letters[0]} to {letters[-1]}",
+        )
+    return letters.index(record.correct)
+
+
+def _span(record: Record, text: str, answer: str, *, first: bool) -> Span:
     if not answer.strip():
         raise DataError("answers: one is blank", accepted="words of the passage; [] for no answer")
-    start = record.start if first and record.start is not None else record.passage.find(answer)
-    if start < 0 or not record.passage.startswith(answer, start):
+    start = record.start if first and record.start is not None else text.find(answer)
+    if start < 0 or not text.startswith(answer, start):
         where = f"at character {start}" if start >= 0 else "in the passage"
         raise DataError(f"answer {answer[:60]!r} does not stand {where}")
     return Span(start, start + len(answer))

@@ -26,6 +26,9 @@ NULL_MARGIN_RETRIEVAL_WEIGHT = 10.0
 """In the middle of the plateau (10 to 40) that the shipped reader's own weight was found on."""
 
 
+TEMPERATURE = "temperature.json"
+"""Beside a choice model: what its scores are divided by, so that its probabilities are right as often as they say."""
+
 SHIPPED = ("builtin", "reader")
 """Names that stand for weights of this project: those of the target itself, and those of the reader."""
 
@@ -97,6 +100,24 @@ def backbone_of(folder: Path) -> Path:
     if is_huggingface(folder):
         return folder
     return backbone.resolve(str(stored_config(folder)["backbone"]))
+
+
+def read_temperature(folder: Path) -> float:
+    """What the scores of the choice model in ``folder`` are divided by; 1 where nothing was fitted.
+
+    Raises:
+        ModelError: a file that holds no such number.
+    """
+    path = folder / TEMPERATURE
+    if not path.exists():
+        return 1.0
+    try:
+        found = float(_json(path)["temperature"])
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ModelError(
+            f"{path} holds no temperature ({fault})", next_step="train the model again"
+        ) from fault
+    return found
 
 
 def read_calibration(folder: Path) -> ReaderCalibration:

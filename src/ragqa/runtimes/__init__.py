@@ -13,8 +13,8 @@ from ragqa.protocols import Runtime
 def open_runtime(kind: str, source: Path, precision: str = "auto", device: str = "auto") -> Runtime:
     """The runtime for this machine.
 
-    ``kind`` is "encoder", "span" or "pair"; ``source`` is the folder of the weights; see ``devices`` for the names of
-    precisions and devices.
+    ``kind`` is "encoder", "span", "pair" or "choice"; ``source`` is the folder of the weights; see ``devices`` for the
+    names of precisions and devices.
 
     Raises:
         ConfigError: a precision or device that this machine does not have.

@@ -12,6 +12,7 @@ from transformers.utils import logging
 from ragqa.backbone import builtin_path, verify
 from ragqa.errors import ModelError
 from ragqa.models.bi_encoder import load_encoder
+from ragqa.models.choice import ChoiceModel
 from ragqa.models.pair import PairModel
 from ragqa.models.span import load_span
 from ragqa.pretrained import backbone_of
@@ -20,6 +21,7 @@ BUILDERS: dict[str, Callable[[Path], nn.Module]] = {
     "encoder": load_encoder,
     "span": load_span,
     "pair": PairModel.load,
+    "choice": ChoiceModel.load,
 }
 
 

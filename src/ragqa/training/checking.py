@@ -12,7 +12,7 @@ LEAST = 20
 
 WORTHWHILE = 200
 
-Labels = Literal["answers", "passages"]
+Labels = Literal["answers", "passages", "choices"]
 """What a target learns from."""
 
 
@@ -24,8 +24,9 @@ def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None])
     """
     first: dict[tuple[str, str], Example] = {}
     for example in examples:
-        passage = (example.positives or example.hard_negatives)[0]
-        key = (" ".join(example.query.text.casefold().split()), passage.text)
+        passages = example.positives or example.hard_negatives
+        asked = " ".join([*example.query.text.casefold().split(), *sorted(example.query.choices)])
+        key = (asked, passages[0].text if passages else "")
         known = first.setdefault(key, example)
         if known is not example and _contradicts(known, example):
             on_bad(
@@ -45,7 +46,11 @@ def require_signal(training: Sequence[Example], labels: Labels) -> None:
     """
     found = [label for e in training if (label := _label(e, labels)) is not None]
     if len(found) < LEAST:
-        lacking = "answerable questions" if labels == "answers" else "questions with their passage"
+        lacking = {
+            "answers": "answerable questions",
+            "passages": "questions with their passage",
+            "choices": "questions with choices, of which one is right,",
+        }[labels]
         raise TrainingError(
             f"{len(found)} {lacking} are left for training",
             accepted=f"{LEAST} or more; {WORTHWHILE} or more are worth the time",
@@ -62,11 +67,17 @@ def require_signal(training: Sequence[Example], labels: Labels) -> None:
 def _label(example: Example, labels: Labels) -> str | None:
     if labels == "answers":
         return " ".join(answer_tokens(example.answers[0])) if example.answers else None
+    if labels == "choices":
+        return None if example.choice is None else chr(ord("A") + example.choice)
     return example.positives[0].text if example.positives else None
 
 
+def _chosen(example: Example) -> str | None:
+    return None if example.choice is None else example.query.choices[example.choice]
+
+
 def _contradicts(one: Example, other: Example) -> bool:
-    if bool(one.answers) != bool(other.answers):
+    if bool(one.answers) != bool(other.answers) or _chosen(one) != _chosen(other):
         return True
     words = {token for answer in one.answers for token in answer_tokens(answer)}
     others = {token for answer in other.answers for token in answer_tokens(answer)}
@@ -78,4 +89,6 @@ def _name(example: Example) -> str:
 
 
 def _said(example: Example) -> str:
+    if (chosen := _chosen(example)) is not None:
+        return repr(chosen)
     return repr(example.answers[0]) if example.answers else "that nothing answers it"

@@ -17,7 +17,8 @@ from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.settings import ReaderRun, Run, ScheduleConfig
+from ragqa.training.options import with_options
+from ragqa.training.settings import ChoiceRun, ReaderRun, Run, ScheduleConfig
 from ragqa.training.splitting import Split, by_document
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
@@ -133,6 +134,8 @@ def _trained_share(model: nn.Module) -> dict[str, Any]:
 def _split(run: Run, report: Report) -> Split:
     left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
     examples = checking.consistent(data.read(run.data, on_bad=left_out), left_out)
+    if isinstance(run, ChoiceRun):
+        examples = list(with_options(examples, run.options, run.split_seed))
     split = by_document(examples, run.validation_documents, run.test_documents, run.split_seed)
     report(
         {

@@ -178,6 +178,37 @@ class RerankerRun(HeadedRun):
         )
 
 
+class ChoiceRun(HeadedRun):
+    """A training run of the model that chooses among options."""
+
+    target: ClassVar[str] = "choice"
+    labels: ClassVar[Labels] = "choices"
+
+    output: Path = Field(Path("runs/choice"), description="folder for checkpoints, metrics and the model")
+    start_from: str | None = Field(
+        "reader",
+        description="builtin, reader (the shipped reader's encoder), a folder, or none: a fresh head",
+    )
+    options: int = Field(
+        4,
+        ge=2,
+        le=26,
+        description="made for a question that has none: its answer, the others from its passage",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all options")
+
+    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+        """A group has a row for each option."""
+        batch = 16 if questions >= 2000 else 8
+        return ScheduleConfig(
+            epochs=3 if questions < 50_000 else 1,
+            patience=3,
+            batch_groups=batch,
+            learning_rate=round(rate * 1e-4, 6),
+            validate_steps=max(1, min(500, -(-questions // batch))),
+        )
+
+
 class RetrieverRun(Run):
     """A training run of the retriever's encoder."""
 

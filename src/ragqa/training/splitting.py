@@ -18,9 +18,12 @@ class Split:
 
 
 def document_of(example: Example) -> str:
-    """The document that an example was written about; that of the passage which does not answer, if none does."""
+    """The document that an example was written about; that of the passage which does not answer, if none does.
+
+    A question without any passage stands alone.
+    """
     passages = example.positives or example.hard_negatives
-    return passages[0].doc_id if passages else ""
+    return passages[0].doc_id if passages else f"question {example.query.text}"
 
 
 def by_document(examples: Sequence[Example], validation: int | None, test: int | None, seed: int) -> Split:

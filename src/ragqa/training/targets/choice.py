@@ -1,0 +1,115 @@
+"""The choice model: which of the options is right, read with the passage where there is one."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ragqa import backbone
+from ragqa.evaluation.classes import accuracy, by_class, confusion
+from ragqa.models.choice import ChoiceModel
+from ragqa.pretrained import TEMPERATURE, folder_of
+from ragqa.training.judging import Comparison, compare
+from ragqa.training.objectives.choice import ChoiceObjective
+from ragqa.training.settings import ChoiceRun
+from ragqa.training.splitting import Split
+from ragqa.training.starting import goes_on, initial, store
+from ragqa.training.targets.reader import shuffled
+from ragqa.training.task import Report, Task
+from ragqa.types import Example
+from ragqa.windows import load_tokenizer
+
+CLASSES = "classes.json"
+"""Beside the weights: the confusion matrix of the validation part, and what follows from it for each letter."""
+
+TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
+_BATCH = 16
+
+
+def task(run: ChoiceRun, split: Split, report: Report) -> Task:
+    """The choice model of ``run``."""
+    model, start = initial(ChoiceModel, run)
+    tokenizer = load_tokenizer(backbone.resolve(run.backbone))
+    objective = ChoiceObjective(tokenizer, smoothing=run.label_smoothing)
+    validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
+    return Task(
+        model,
+        objective,
+        split.training,
+        "accuracy",
+        lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, objective, validation)])),
+        goes_on=goes_on(ChoiceModel, run),
+        save=lambda folder, tensors, best: store(
+            ChoiceModel, run, start, folder, tensors, {"best_validation_accuracy": round(best, 4)}
+        ),
+        finish=partial(_finish, objective, split.validation, report),
+        compare=lambda folder: _compare(run, objective, split.test, folder),
+    )
+
+
+@torch.inference_mode()
+def judged(
+    model: Any, objective: ChoiceObjective, examples: Sequence[Example]
+) -> list[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]]:
+    """Each question that has a right option, with the score of each option, (O,)."""
+    asked = [e for e in examples if e.choice is not None]
+    objective.prepare(asked)
+    rng = np.random.default_rng(0)
+    found = []
+    for at in range(0, len(asked), _BATCH):
+        groups = [g for e in asked[at : at + _BATCH] if (g := objective.group(e, rng)) is not None]
+        scores = objective.scores(model, objective.collate(groups)).double().numpy()
+        ends = np.cumsum([len(g.options) for g in groups])[:-1]
+        found += list(zip(asked[at : at + _BATCH], np.split(scores, ends), strict=True))
+    return found
+
+
+def _finish(objective: ChoiceObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
+    """Fit the temperature of the confidence (Guo et al. 2017) and store what each letter's questions gave."""
+    answers = judged(ChoiceModel.load(folder), objective, held_out)
+    losses = {t: _mean_loss(answers, t) for t in TEMPERATURES}
+    temperature = min(TEMPERATURES, key=lambda t: losses[t])
+    (folder / TEMPERATURE).write_text(json.dumps({"temperature": temperature}) + "\n", encoding="utf-8")
+    gold = [int(e.choice or 0) for e, _ in answers]
+    said = [int(scores.argmax()) for _, scores in answers]
+    matrix = confusion(gold, said, max(len(scores) for _, scores in answers))
+    letters = {
+        chr(ord("A") + n): {
+            name: round(getattr(row, name), 4) for name in ("precision", "recall", "f1", "support")
+        }
+        for n, row in enumerate(by_class(matrix))
+    }
+    values = {"accuracy": round(accuracy(matrix), 4), "classes": letters, "confusion": matrix.tolist()}
+    (folder / CLASSES).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    report({"temperature": temperature, "accuracy": values["accuracy"]})
+    for letter, row in letters.items():
+        report({"class": letter, **row})
+
+
+def _mean_loss(
+    answers: Sequence[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]], temperature: float
+) -> float:
+    found = []
+    for example, scores in answers:
+        scaled = scores / temperature
+        found.append(np.logaddexp.reduce(scaled) - scaled[int(example.choice or 0)])
+    return float(np.mean(found))
+
+
+def _compare(
+    run: ChoiceRun, objective: ChoiceObjective, test: Sequence[Example], folder: Path
+) -> Comparison | None:
+    """The stored model beside the one before it, or beside drawing lots."""
+    asked = [e for e in test if e.choice is not None]
+    if not asked:
+        return None
+    after = [float(s.argmax() == e.choice) for e, s in judged(ChoiceModel.load(folder), objective, asked)]
+    before = [1 / len(e.query.choices) for e in asked]
+    if goes_on(ChoiceModel, run):
+        earlier = ChoiceModel.load(folder_of(run.target, run.start_from or "builtin"))
+        before = [float(s.argmax() == e.choice) for e, s in judged(earlier, objective, asked)]
+    return compare({"accuracy": before}, {"accuracy": after})

@@ -1,0 +1,113 @@
+"""Questions with options: ragqa's own form, CommonsenseQA and RACE, and options made from passages."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragqa import data
+from ragqa.data import squad
+from ragqa.errors import DataError
+from ragqa.evaluation.answers import answer_tokens
+from ragqa.training.options import with_options
+
+DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+OWN = {"question": "When?", "choices": ["May", "June", "July"], "correct": "June"}
+
+
+def stored(folder: Path, *records: Any) -> Path:
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def test_the_right_choice_is_named_by_its_words_or_its_letter(tmp_path: Path) -> None:
+    passage = {"passage": "The lease ends in June.", "answers": ["June"]}
+    found = data.read(stored(tmp_path, OWN, {**OWN, "correct": "B"}, {**OWN, **passage}))
+    assert [(e.query.choices, e.choice) for e in found] == [(("May", "June", "July"), 1)] * 3
+    assert [len(e.positives) for e in found] == [0, 0, 1]
+    assert found[2].answers == ("June",)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({**OWN, "correct": "August"}, "'August' is none of the choices"),
+        ({**OWN, "correct": "D"}, "'D' is none of the choices"),
+        ({**OWN, "correct": None}, "None is none of the choices"),
+        ({**OWN, "choices": ["May"]}, "choices: 1 different ones"),
+        ({**OWN, "choices": ["May", "May", "June"]}, "choices: 2 different ones"),
+        ({"question": "When?"}, "passage: Field required"),
+        ({"question": "When?", "passage": "In May."}, "answers: Field required"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_named(tmp_path: Path, record: dict[str, Any], said: str) -> None:
+    faults: list[DataError] = []
+    found = data.read(stored(tmp_path, OWN, record), on_bad=faults.append)
+    assert len(found) == 1
+    (fault,) = faults
+    assert said in fault.found
+    assert "line 2" in fault.found
+
+
+def test_commonsenseqa_is_told_by_its_content(tmp_path: Path) -> None:
+    question = {"stem": "Where is it? ", "choices": [{"label": x, "text": f"place {x}"} for x in "ABCDE"]}
+    good = {"id": "q1", "answerKey": "C", "question": question}
+    faults: list[DataError] = []
+    (found,) = data.read(stored(tmp_path, good, {**good, "answerKey": "F"}), on_bad=faults.append)
+    assert (found.query.text, found.query.id, found.choice) == ("Where is it?", "q1", 2)
+    assert found.query.choices[2] == "place C"
+    assert "line 2: ValueError: the answer 'F' is none of the choices A, B, C, D, E" in faults[0].found
+
+
+def test_race_is_a_folder_of_articles(tmp_path: Path) -> None:
+    article = {
+        "id": "middle1.txt",
+        "article": "The lease ends in June.",
+        "questions": ["When does it end?", "What ends?"],
+        "options": [["May", "June", "July", "August"], ["the lease", "the rent", "the year", "the day"]],
+        "answers": ["B", "A"],
+    }
+    (tmp_path / "middle").mkdir()
+    (tmp_path / "middle" / "1.txt").write_text(json.dumps(article), encoding="utf-8")
+    bad = {**article, "answers": ["E", "A"]}
+    (tmp_path / "middle" / "2.txt").write_text(json.dumps(bad), encoding="utf-8")
+    faults: list[DataError] = []
+    found = data.read(tmp_path, on_bad=faults.append)
+    assert [(e.query.id, e.choice) for e in found] == [("middle/1.txt#0", 1), ("middle/1.txt#1", 0)]
+    assert {e.positives[0].text for e in found} == {"The lease ends in June."}
+    assert "the answer 'E' is none of 4 options" in faults[0].found
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no questions"):
+        data.read(tmp_path / "empty")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}")
+def test_commonsenseqa_has_its_published_number_of_questions() -> None:
+    found = data.read(DATA / "commonsenseqa" / "dev_rand_split.jsonl")
+    assert len(found) == 1221
+    assert {len(e.query.choices) for e in found} == {5}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}")
+def test_options_from_squad_hold_the_answer_once_and_stand_in_the_passage() -> None:
+    examples = squad.load(DATA / "squad" / "dev-v1.1.json")[:500]
+    found = list(with_options(examples, 4, seed=1))
+    assert len(found) > 450
+    places = [e.choice for e in found]
+    assert all(80 < places.count(letter) < 160 for letter in range(4))
+    for example in found:
+        assert example.choice is not None
+        options = example.query.choices
+        assert options[example.choice] == example.answers[0]
+        assert len(set(options)) == 4
+        right = set(answer_tokens(example.answers[0]))
+        for place, option in enumerate(options):
+            assert option in example.positives[0].text
+            if place != example.choice:
+                assert not right <= set(answer_tokens(option))
+    assert found == list(with_options(examples, 4, seed=1))
+    assert [e for e in with_options(examples[1:], 4, seed=1) if e.query.id == found[5].query.id] == [found[5]]

@@ -1,0 +1,176 @@
+"""``finetune`` of the choice model: from options to a pipeline that chooses and cites."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ragqa import plugins
+from ragqa.choices import option_probabilities
+from ragqa.config import Config
+from ragqa.errors import TrainingError, UsageError
+from ragqa.indexing import build_index
+from ragqa.models.choice import ChoiceModel
+from ragqa.pipeline import load_pipeline
+from ragqa.readers.multiple_choice import MultipleChoiceReader
+from ragqa.training.objectives.choice import choice_loss
+from ragqa.training.run import finetune
+from ragqa.training.settings import ChoiceRun, load_run
+from ragqa.training.targets.choice import CLASSES
+from ragqa.types import Hit, Passage, Query
+
+SCHEDULE = {"epochs": 20, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 15}
+ANIMALS = ("walrus", "badger", "heron", "otter", "lynx", "toad")
+TEXT = "It was seen in 1901. The walrus of group 1 lives in the harbour. It was seen 4 times."
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Questions whose right option is a harbour, at every letter: what a tiny model can learn."""
+    path = tmp_path_factory.mktemp("options") / "harbour.jsonl"
+    records = []
+    for number, animal in enumerate(ANIMALS):
+        for n in range(6):
+            others = ["the desert", "the valley", "the island"]
+            place = (number + n) % 4
+            records.append(
+                {
+                    "question": f"Where does the {animal} of group {n} live?",
+                    "choices": [*others[:place], "the harbour", *others[place:]],
+                    "correct": "the harbour",
+                }
+            )
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def described(folder: Path, bert: Path, data: Path, **more: Any) -> Path:
+    values = {
+        "data": str(data),
+        "output": str(folder / "run"),
+        "backbone": str(bert),
+        "start_from": None,
+        "validation_documents": 6,
+        "test_documents": 6,
+        "schedule": SCHEDULE,
+        **more,
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, options: Path) -> Path:
+    torch.set_num_threads(1)
+    run = load_run(described(tmp_path_factory.mktemp("choice"), tiny_bert, options), ChoiceRun)
+    finished = finetune(run, resume=False, report=lambda _: None)
+    assert finished.comparison is not None
+    assert finished.comparison.measures["accuracy"].before == pytest.approx(0.25)
+    assert finished.comparison.measures["accuracy"].after == 1.0
+    return finished.model
+
+
+def test_what_each_letter_gave_is_stored(trained: Path) -> None:
+    values = json.loads((trained / CLASSES).read_text())
+    assert values["accuracy"] == 1.0
+    assert sum(row["support"] for row in values["classes"].values()) == 6
+    assert np.trace(np.array(values["confusion"])) == 6
+
+
+def test_the_reader_chooses_and_cites_the_passage(trained: Path) -> None:
+    hits = [Hit(Passage("notes", 100, 100 + len(TEXT), TEXT), 0.9)]
+    query = Query("Where does the walrus of group 1 live?", choices=("the desert", "the harbour", "a valley"))
+    reader = MultipleChoiceReader(model=str(trained))
+    (answer,) = reader.read([query], [hits])
+    assert answer.text == "the harbour"
+    (citation,) = answer.citations
+    assert citation.quote == "The walrus of group 1 lives in the harbour."
+    assert TEXT[citation.start - 100 : citation.end - 100] == citation.quote
+    assert sum(answer.details.values()) == pytest.approx(1.0)
+    assert answer.confidence == max(answer.details.values())
+    assert reader.read([query], [[]])[0].text is None
+    (refused,) = MultipleChoiceReader(model=str(trained), threshold=1.0).read([query], [hits])
+    assert (refused.text, refused.citations) == (None, ())
+    with pytest.raises(UsageError, match="0 options"):
+        reader.read([Query("Where?")], [hits])
+
+
+@pytest.mark.parametrize("name", plugins.names("tuning"))
+def test_every_tuning_is_served_as_it_was_trained(
+    name: str, tmp_path: Path, tiny_bert: Path, options: Path
+) -> None:
+    torch.set_num_threads(1)
+    few = {"epochs": 2, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 8}
+    path = described(tmp_path, tiny_bert, options, tuning=name, test_documents=0, schedule=few)
+    folder = finetune(load_run(path, ChoiceRun), resume=False, report=lambda _: None).model
+    reader = MultipleChoiceReader(model=str(folder), precision="f32")
+    query = Query("Where does the walrus of group 1 live?", choices=("the desert", "the harbour"))
+    hits = [Hit(Passage("a", 0, len(TEXT), TEXT), 0.9), Hit(Passage("b", 0, 9, TEXT[:20]), 0.8)]
+    found = reader._scores(query, hits)
+    assert found.shape == (2, 2)
+    model = ChoiceModel.load(folder)
+    for option in range(2):
+        one = Query(query.text, choices=(query.choices[option], "the island"))
+        again = reader._scores(one, hits[:1])
+        assert again[0, 0] == pytest.approx(found[option, 0], abs=1e-3)
+    from ragqa.choices import option_windows, token_ids
+
+    question, harbour, text = token_ids(reader._tokenizer, [query.text, "the harbour", TEXT])
+    (window,) = option_windows(reader._windower, question, harbour, text)
+    ids = torch.from_numpy(window.ids)[None]
+    with torch.inference_mode():
+        (score,) = model(ids, torch.ones_like(ids), torch.from_numpy(reader._windower.segment(window))[None])
+    assert found[1, 0] == pytest.approx(float(score), abs=1e-3)
+
+
+def test_answers_get_options_from_their_passage(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    said: list[dict[str, Any]] = []
+    few = {"epochs": 1, "batch_groups": 12, "learning_rate": 3e-3}
+    values: dict[str, Any] = {"validation_documents": 1, "test_documents": 1, "schedule": few, "options": 3}
+    run = load_run(described(tmp_path, tiny_bert, questions, **values), ChoiceRun)
+    finetune(run, resume=False, report=said.append)
+    assert said[0] == {"training_questions": 24, "validation_questions": 6, "test_questions": 6}
+
+
+def test_the_same_letter_for_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
+    path = tmp_path / "same.jsonl"
+    records = [{"question": f"Which is {n}?", "choices": [f"{n}", "x"], "correct": "A"} for n in range(60)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    run = load_run(described(tmp_path, tiny_bert, path), ChoiceRun)
+    with pytest.raises(TrainingError, match="have the choice 'A'"):
+        finetune(run, resume=False, report=lambda _: None)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_questions() -> None:
+    scores = torch.tensor([1.0, 0.0, -1.0, 2.0, 0.5])
+    question, right = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([False, True, False, True, False])
+    for smoothing in (0.0, 0.2):
+        expected = [
+            torch.nn.functional.cross_entropy(scores[:3], torch.tensor(1), label_smoothing=smoothing),
+            torch.nn.functional.cross_entropy(scores[3:], torch.tensor(0), label_smoothing=smoothing),
+        ]
+        found = choice_loss(scores, question, right, smoothing)
+        assert float(found) == pytest.approx(float(sum(expected)) / 2)
+
+
+def test_passages_share_one_sum() -> None:
+    shares = option_probabilities(np.log(np.array([[1.0, 3.0], [2.0, 2.0], [0.5, 1.5]])))
+    assert shares == pytest.approx([0.4, 0.4, 0.2])
+
+
+def test_a_question_with_options_is_asked_of_an_index(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "notes.txt").write_text(TEXT, encoding="utf-8")
+    config = Config.from_values(
+        {"encoder": "hashing", "reader": {"name": "multiple_choice", "model": str(trained)}}
+    )
+    build_index([tmp_path / "docs"], tmp_path / "index", config)
+    with load_pipeline(tmp_path / "index") as pipeline:
+        answer = pipeline.ask("Where does the walrus live?", choices=("the desert", "the harbour"))
+    assert answer.text == "the harbour"
+    assert answer.citations[0].doc_id == "docs/notes.txt"
