@@ -1,7 +1,5 @@
 """``ragqa finetune``: train a model on labelled questions."""
 
-import json
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -135,6 +133,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
     """Train and print the comparison; the folder of the model, or None after a dry run."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
+    from ragqa.training.recording import Recorder
     from ragqa.training.run import finetune, plan
 
     _quieten_transformers()
@@ -142,12 +141,10 @@ def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
         if dry_run:
             plan(run, view.show)
             return None
-        run.output.mkdir(parents=True, exist_ok=True)
-        with (run.output / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+        with Recorder(run.output) as recorder:
 
             def report(values: dict[str, Any]) -> None:
-                metrics.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
-                metrics.flush()
+                recorder.record(values)
                 view.show(values)
 
             finished = finetune(run, resume=resume, report=report)

@@ -1,0 +1,92 @@
+"""What a run leaves to look at: metrics.jsonl, events for TensorBoard, and a picture of loss and score."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
+
+
+class Recorder:
+    """Records the reports of a run in its folder; use as a context manager. A resumed run goes on in the same files."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._metrics = (folder / METRICS).open("a", encoding="utf-8")
+        self._events = SummaryWriter(str(folder / EVENTS))
+        self._step = 0
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """One report; numbers of a step become events."""
+        self._metrics.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
+        self._metrics.flush()
+        self._step = int(values.get("step", self._step))
+        for name in ("loss", "validation", "groups_per_second"):
+            if name in values:
+                self._events.add_scalar(name, values[name], self._step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._metrics.close()
+        self._events.close()
+        plot(self._folder)
+
+
+def plot(folder: Path) -> Path | None:
+    """Draw the run that ``metrics.jsonl`` tells of; None where it has no step yet.
+
+    A run that was begun again in the same folder is drawn from its last beginning.
+    """
+    losses, scores = curves(folder / METRICS)
+    if not losses:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(*zip(*losses, strict=True), color="#1f5fa8", linewidth=1.2)
+    above.set_ylabel("training loss")
+    if scores:
+        below.plot(*zip(*scores, strict=True), color="#b3541e", marker="o", markersize=4, linewidth=1.2)
+        step, best = max(scores, key=lambda pair: pair[1])
+        below.annotate(
+            f"best {best:.3f}", (step, best), xytext=(0, 6), textcoords="offset points", ha="center"
+        )
+        below.margins(y=0.2)
+    below.set_ylabel("validation score")
+    below.set_xlabel("step")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(folder.name)
+    figure.savefig(folder / PLOT, dpi=120)
+    return folder / PLOT
+
+
+Curve = list[tuple[int, float]]
+
+
+def curves(metrics: Path) -> tuple[Curve, Curve]:
+    """Step and loss, step and validation score. A step that comes again replaces what was known from there on."""
+    losses: dict[int, float] = {}
+    scores: dict[int, float] = {}
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        if "validation_before" in values:
+            scores = {0: values["validation_before"]}
+        for name, curve in (("loss", losses), ("validation", scores)):
+            if name in values and "step" in values:
+                for later in [step for step in curve if step >= values["step"]]:
+                    del curve[later]
+                curve[values["step"]] = values[name]
+    return list(losses.items()), list(scores.items())

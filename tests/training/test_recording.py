@@ -1,0 +1,61 @@
+"""What a run leaves to look at holds what was reported, also when the run was cut and went on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ragqa.training.recording import EVENTS, METRICS, PLOT, Recorder, curves, plot
+
+
+def record(folder: Path, reports: list[dict[str, Any]]) -> None:
+    with Recorder(folder) as recorder:
+        for report in reports:
+            recorder.record(report)
+
+
+def test_every_report_is_a_line_and_numbers_of_a_step_are_drawn(tmp_path: Path) -> None:
+    record(
+        tmp_path / "run",
+        [
+            {"training_questions": 3},
+            {"validation_before": 0.2},
+            {"step": 5, "steps": 10, "loss": 2.0, "groups_per_second": 3.0},
+            {"step": 5, "validation": 0.25},
+            {"step": 10, "steps": 10, "loss": 1.0, "groups_per_second": 3.0},
+        ],
+    )
+    lines = [json.loads(line) for line in (tmp_path / "run" / METRICS).read_text().splitlines()]
+    assert [line.get("step") for line in lines] == [None, None, 5, 5, 10]
+    assert all("time" in line for line in lines)
+    assert curves(tmp_path / "run" / METRICS) == ([(5, 2.0), (10, 1.0)], [(0, 0.2), (5, 0.25)])
+    with Image.open(tmp_path / "run" / PLOT) as picture:
+        assert picture.size == (840, 600)
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 10
+    assert list((tmp_path / "run" / EVENTS).glob("events.out.tfevents.*"))
+
+
+def test_a_resumed_run_goes_on_and_what_it_repeats_replaces_what_was_there(tmp_path: Path) -> None:
+    steps = [{"step": n, "loss": float(n)} for n in (5, 10, 15)]
+    record(tmp_path, steps)
+    record(tmp_path, [{"step": 10, "loss": 7.0}, {"step": 10, "validation": 0.5}])
+    assert curves(tmp_path / METRICS) == ([(5, 5.0), (10, 7.0)], [(10, 0.5)])
+
+
+def test_a_run_without_a_step_has_no_picture(tmp_path: Path) -> None:
+    record(tmp_path, [{"training_questions": 3}])
+    assert plot(tmp_path) is None
+    assert not (tmp_path / PLOT).exists()
+
+
+def test_a_run_that_fails_keeps_what_it_reported(tmp_path: Path) -> None:
+    def cut() -> None:
+        with Recorder(tmp_path) as recorder:
+            recorder.record({"step": 1, "loss": 1.0})
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        cut()
+    assert (tmp_path / PLOT).exists()
