@@ -134,6 +134,9 @@ class Tuning(Protocol):
     rate: float
     """Times the learning rate that full tuning would have."""
 
+    folds: bool
+    """Whether ``merge`` leaves a model of the same shape as before, which any library loads."""
+
     def apply(self, model: Tunable) -> None:
         """Add what is added, and let exactly the chosen parameters train."""
         ...

@@ -31,6 +31,7 @@ app.command("search")(search.search)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(finetune.app, name="finetune")
+app.command("pretrain")(finetune.pretrain)
 
 
 def _print_version(wanted: bool) -> None:

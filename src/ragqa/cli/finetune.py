@@ -153,6 +153,27 @@ def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
     return finished.model
 
 
+def pretrain(
+    data: Annotated[
+        Path | None, typer.Argument(metavar="PATH", help="Folder of documents to learn the language of.")
+    ] = None,
+    config: Config = None,
+    tuning: Tuning = None,
+    freeze: Freeze = None,
+    train_top: TrainTop = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the backbone to guess hidden words of your documents, before it is trained for a task."""
+    from ragqa.training.settings import PretrainRun
+
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    model = _train(_run(PretrainRun, data, config, output=output, **which), resume, dry_run)
+    if model:
+        typer.echo(f"{model}: use it as the backbone of other runs (backbone: {model})")
+
+
 @app.command("compare")
 def compare(
     data: Data = None,
@@ -204,7 +225,7 @@ def _run(kind: Any, data: Path | None, config: Path | None, **options: Any) -> A
         raise UsageError(
             "there is nothing to train on",
             accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
-            next_step=f"ragqa finetune {kind.target} --data my_questions.jsonl --dry-run",
+            next_step=kind.command(),
         )
     given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
     if config is not None:

@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ragqa import checkpoints, data, devices, plugins
+from ragqa import checkpoints, devices, plugins
 from ragqa.protocols import Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.options import with_options
-from ragqa.training.settings import ChoiceRun, ReaderRun, Run, ScheduleConfig
+from ragqa.training.settings import ReaderRun, Run, ScheduleConfig
 from ragqa.training.splitting import Split, by_document
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
@@ -96,7 +95,7 @@ def _prepare(run: Run, report: Report) -> _Prepared:
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     schedule = run.schedule or run.default_schedule(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
-    task: Task = import_module(f"ragqa.training.targets.{run.target}").task(run, split, report)
+    task: Task = _target(run).task(run, split, report)
     tuning.apply(task.model)
     if run.train_top is not None:
         freeze(task.model, below_top(task.model, run.train_top))
@@ -124,6 +123,11 @@ def _prepare(run: Run, report: Report) -> _Prepared:
     return _Prepared(schedule, split, task, trainer)
 
 
+def _target(run: Run) -> Any:
+    """The module of ``training/targets`` that trains what ``run`` describes."""
+    return import_module(f"ragqa.training.targets.{run.target}")
+
+
 def _trained_share(model: nn.Module) -> dict[str, Any]:
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     trained = sum(size for size, trains in sizes if trains)
@@ -133,9 +137,7 @@ def _trained_share(model: nn.Module) -> dict[str, Any]:
 
 def _split(run: Run, report: Report) -> Split:
     left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
-    examples = checking.consistent(data.read(run.data, on_bad=left_out), left_out)
-    if isinstance(run, ChoiceRun):
-        examples = list(with_options(examples, run.options, run.split_seed))
+    examples = checking.consistent(_target(run).examples(run, left_out), left_out)
     split = by_document(examples, run.validation_documents, run.test_documents, run.split_seed)
     report(
         {

@@ -62,6 +62,11 @@ class Run(BaseModel):
 
     labels: ClassVar[Labels] = "answers"
 
+    @classmethod
+    def command(cls) -> str:
+        """A command that shows what a run would do."""
+        return f"ragqa finetune {cls.target} --data my_questions.jsonl --dry-run"
+
     data: Path = Field(description="the training questions: JSON Lines, SQuAD JSON or a BEIR folder")
     output: Path = Field(description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
@@ -206,6 +211,39 @@ class ChoiceRun(HeadedRun):
             batch_groups=batch,
             learning_rate=round(rate * 1e-4, 6),
             validate_steps=max(1, min(500, -(-questions // batch))),
+        )
+
+
+class PretrainRun(Run):
+    """A run of masked-language modelling on documents."""
+
+    target: ClassVar[str] = "pretrain"
+    labels: ClassVar[Labels] = "passages"
+
+    @classmethod
+    def command(cls) -> str:
+        """A command that shows what a run would do."""
+        return "ragqa pretrain my_documents/ --dry-run"
+
+    data: Path = Field(description="a folder of documents, or one document")
+    output: Path = Field(Path("runs/pretrain"), description="folder for checkpoints, metrics and the model")
+    test_documents: int | None = Field(0, ge=0)
+    freeze: tuple[str, ...] = Field(
+        (), description="as elsewhere; the words themselves are learned here, too"
+    )
+    masked_share: float = Field(0.15, gt=0, lt=1, description="of the words that are hidden")
+    max_passage_tokens: int = Field(
+        200, ge=16, description="documents are cut into passages of at most so many"
+    )
+
+    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+        """By the number of passages."""
+        return ScheduleConfig(
+            epochs=20 if questions < 2000 else 5 if questions < 20_000 else 1,
+            patience=4,
+            batch_groups=32,
+            learning_rate=round(rate * 1e-4, 6),
+            validate_steps=max(1, min(500, -(-questions // 32))),
         )
 
 

@@ -30,6 +30,7 @@ class AdapterTuning:
     """Puts two bottlenecks of ``size`` dimensions into each layer; they and the norms train."""
 
     rate = 6.0
+    folds = False
 
     def __init__(self, *, size: int = 64) -> None:
         if not 1 <= size <= 4096:

@@ -39,6 +39,7 @@ class PromptTuning:
     """``size`` vectors in front of every input, which leaves that many tokens less for the input itself."""
 
     rate = 40.0
+    folds = False
 
     def __init__(self, *, size: int = 20) -> None:
         if not 1 <= size <= 100:

@@ -1,1 +1,1 @@
-"""What can be trained: a file for each, with one function ``task(run, split, report)``."""
+"""What can be trained: a file for each, with ``examples(run, on_bad)`` and ``task(run, split, report)``."""

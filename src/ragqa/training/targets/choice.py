@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ragqa import backbone
+from ragqa import backbone, data
+from ragqa.data.faults import OnBad
 from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.pretrained import TEMPERATURE, folder_of
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
+from ragqa.training.options import with_options
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.splitting import Split
 from ragqa.training.starting import goes_on, initial, store
@@ -28,6 +30,11 @@ CLASSES = "classes.json"
 
 TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
 _BATCH = 16
+
+
+def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
+    """The questions of ``run.data``; one that has an answer and no options gets them from its passage."""
+    return list(with_options(data.read(run.data, on_bad), run.options, run.split_seed))
 
 
 def task(run: ChoiceRun, split: Split, report: Report) -> Task:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.data import distinct_passages
+from ragqa.data.faults import OnBad
 from ragqa.models.span import SpanModel, load_span
 from ragqa.training.calibrating import (
     UNANSWERABLE_SHARE,
@@ -28,6 +29,11 @@ from ragqa.windows import load_tokenizer
 
 LEAST_TO_CALIBRATE = 100
 """Answerable validation questions below which the confidence of the reader before it is kept."""
+
+
+def examples(run: ReaderRun, on_bad: OnBad) -> list[Example]:
+    """The questions of ``run.data``."""
+    return data.read(run.data, on_bad)
 
 
 def task(run: ReaderRun, split: Split, report: Report) -> Task:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ragqa import backbone
+from ragqa import backbone, data
+from ragqa.data.faults import OnBad
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
 from ragqa.rerankers.cross_encoder import FITTED, combined
@@ -28,6 +29,11 @@ from ragqa.windows import load_tokenizer, pad, tokenize
 MEASURES: dict[str, Measure] = {"nDCG@10": ndcg(10), "recall@1": recall(1)}
 WEIGHTS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 _BATCH = 32
+
+
+def examples(run: RerankerRun, on_bad: OnBad) -> list[Example]:
+    """The questions of ``run.data``."""
+    return data.read(run.data, on_bad)
 
 
 def task(run: RerankerRun, split: Split, report: Report) -> Task:

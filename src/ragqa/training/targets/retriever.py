@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,26 +13,32 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ragqa import backbone, checkpoints, data, pretrained
+from ragqa import backbone, checkpoints, data, plugins, pretrained
 from ragqa.data import distinct_passages
+from ragqa.data.faults import OnBad
 from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
 from ragqa.errors import TrainingError
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.layout import Layout, read_layout
-from ragqa.models.bi_encoder import BiEncoder, load_encoder, load_tuned
-from ragqa.models.loading import load_transformer
-from ragqa.protocols import Vectors
+from ragqa.models.bi_encoder import BiEncoder, load_encoder
+from ragqa.models.loading import overlay
+from ragqa.protocols import Tuning, Vectors
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
 from ragqa.training.settings import RetrieverRun
 from ragqa.training.splitting import Split
 from ragqa.training.task import Report, Task
+from ragqa.training.whole import store_whole
 from ragqa.types import Example, Passage
 from ragqa.windows import load_tokenizer
 
 MEASURES: Mapping[str, Measure] = {"nDCG@10": ndcg(10), "recall@1": recall(1), "recall@10": recall(10)}
 _DEEPEST = 10
-_WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.h5", "README.md", "openvino", "onnx")
+
+
+def examples(run: RetrieverRun, on_bad: OnBad) -> list[Example]:
+    """The questions of ``run.data``."""
+    return data.read(run.data, on_bad)
 
 
 def task(run: RetrieverRun, split: Split, report: Report) -> Task:
@@ -71,7 +76,7 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
         "nDCG@10",
         lambda model: float(np.mean(searched.scores(model)["nDCG@10"])),
         goes_on=True,
-        save=partial(_save, run, layout),
+        save=partial(_save, run),
         finish=lambda _: None,
         compare=lambda stored: _compare(judge, split, folder, stored),
     )
@@ -161,29 +166,20 @@ def _compare(judge: Any, split: Split, untuned: Path, stored: Path) -> Compariso
     )
 
 
-def _save(
-    run: RetrieverRun, layout: Layout, target: Path, tensors: Mapping[str, Tensor], best: float
-) -> None:
+def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
     """A whole encoder as sentence-transformers loads it; what cannot be folded into the weights is stored as ours."""
-    config = {
-        "kind": "encoder",
-        "backbone": run.backbone,
-        "tuning": run.tuning.options(),
-        "best_validation_ndcg": round(best, 4),
-    }
-    checkpoints.save(target, tensors, config, "float32")
-    model, tuning = load_tuned(target)
+    source = backbone.resolve(run.backbone)
+    model = BiEncoder.from_folder(source)
+    tuning: Tuning = plugins.build("tuning", run.tuning.options())
+    tuning.apply(model)
+    overlay(model, tensors, target)
     tuning.export(model, target / "peft")
-    tuning.merge(model)
-    whole = load_transformer(layout.transformer, attention="eager", pooler=True)
-    merged = model.encoder.state_dict()
-    if merged.keys() <= whole.state_dict().keys():
-        whole.load_state_dict(merged, strict=False)
-        for name in ("config.json", "model.safetensors"):
-            (target / name).unlink()
-        source = backbone.resolve(run.backbone)
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_WEIGHTS), dirs_exist_ok=True)
-        whole.save_pretrained(target / layout.transformer.relative_to(source))
+    if tuning.folds:
+        tuning.merge(model)
+        store_whole(model.encoder, source, target)
+    else:
+        config = {"kind": "encoder", "backbone": run.backbone, "tuning": run.tuning.options()}
+        checkpoints.save(target, tensors, {**config, "best_validation_ndcg": round(best, 4)}, "float32")
     if not run.both_sides:
-        passages = backbone.digest(backbone.resolve(run.backbone))
+        passages = backbone.digest(source)
         (target / QUERY_SIDE).write_text(json.dumps({"passages": passages}) + "\n", encoding="utf-8")

@@ -1,0 +1,117 @@
+"""Pre-training on documents: hidden words are guessed better, and the folder is a backbone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import AutoModel
+
+from ragqa.errors import TrainingError
+from ragqa.training.objectives.masked import MaskedObjective
+from ragqa.training.run import finetune
+from ragqa.training.settings import PretrainRun, ReaderRun, load_run
+from ragqa.types import Example, Passage, Query
+from ragqa.windows import load_tokenizer
+
+PLACES = ("harbour", "meadow", "desert", "valley", "island", "forest")
+ANIMALS = ("walrus", "badger", "heron", "otter", "lynx", "toad")
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve documents in which each animal lives in one place, and one file that cannot be read."""
+    folder = tmp_path_factory.mktemp("documents")
+    for n in range(12):
+        lines = [
+            f"The {animal} of group {n} lives in the {place}. It was seen {k + 3} times in 19{n:02}."
+            for k, (animal, place) in enumerate(zip(ANIMALS, PLACES, strict=True))
+        ]
+        (folder / f"notes {n}.md").write_text(
+            "\n\n".join(f"# Group {n}-{i}\n\n{t}" for i, t in enumerate(lines))
+        )
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 garbage")
+    return folder
+
+
+def described(folder: Path, bert: Path, documents: Path, **more: Any) -> Path:
+    values = {
+        "data": str(documents),
+        "output": str(folder / "run"),
+        "backbone": str(bert),
+        "validation_documents": 2,
+        "schedule": {"epochs": 50, "batch_groups": 16, "learning_rate": 3e-3, "validate_steps": 60},
+        **more,
+    }
+    path = folder / "pretrain.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def test_words_are_guessed_and_the_folder_is_a_backbone_for_other_runs(
+    tmp_path: Path, tiny_bert: Path, documents: Path, questions: Path
+) -> None:
+    torch.set_num_threads(1)
+    said: list[dict[str, Any]] = []
+    run = load_run(described(tmp_path, tiny_bert, documents), PretrainRun)
+    finished = finetune(run, resume=False, report=said.append)
+    assert any("broken.pdf" in r["left out"] for r in said if "left out" in r)
+    losses = [r["loss"] for r in said if "loss" in r]
+    assert losses[-1] < losses[0] / 2
+    assert max(r["validation"] for r in said if "validation" in r) > 0.3
+    before, after = (AutoModel.from_pretrained(f).state_dict() for f in (tiny_bert, finished.model))
+    assert before.keys() == after.keys()
+    name = "encoder.layer.0.output.dense.weight"
+    assert not torch.allclose(before[name], after[name])
+    assert (finished.model / "tokenizer.json").read_bytes() == (tiny_bert / "tokenizer.json").read_bytes()
+    values = {
+        "data": str(questions),
+        "output": str(tmp_path / "reader"),
+        "backbone": str(finished.model),
+        "validation_documents": 1,
+        "test_documents": 0,
+        "schedule": {"epochs": 1, "batch_groups": 12},
+    }
+    reader = finetune(ReaderRun.model_validate(values), resume=False, report=lambda _: None).model
+    assert json.loads((reader / "config.json").read_text())["backbone"] == str(finished.model)
+
+
+def test_a_tuning_that_does_not_fold_is_refused_before_any_training(
+    tmp_path: Path, tiny_bert: Path, documents: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, documents, tuning="adapter"), PretrainRun)
+    with pytest.raises(TrainingError, match="accepted: full, lora, bitfit"):
+        finetune(run, resume=False, report=lambda _: None)
+
+
+def test_lora_is_folded_into_the_backbone(tmp_path: Path, tiny_bert: Path, documents: Path) -> None:
+    torch.set_num_threads(1)
+    few = {"epochs": 2, "batch_groups": 16, "learning_rate": 3e-3, "validate_steps": 8}
+    run = load_run(described(tmp_path, tiny_bert, documents, tuning="lora", schedule=few), PretrainRun)
+    found = AutoModel.from_pretrained(finetune(run, resume=False, report=lambda _: None).model).state_dict()
+    assert found.keys() == AutoModel.from_pretrained(tiny_bert).state_dict().keys()
+
+
+def test_hidden_words_are_15_percent_mostly_masked_and_never_special(tiny_bert: Path) -> None:
+    tokenizer = load_tokenizer(tiny_bert)
+    text = "the walrus of group lives in the harbour " * 40
+    objective = MaskedObjective(tokenizer)
+    example = Example(Query(""), positives=(Passage("d", 0, len(text), text),))
+    objective.prepare([example])
+    mask = tokenizer.token_to_id("[MASK]")
+    masked = replaced = kept = 0
+    for seed in range(30):
+        found = objective.group(example, np.random.default_rng(seed))
+        assert found is not None
+        assert not found.chosen[0]
+        assert not found.chosen[-1]
+        assert found.chosen.sum() == round(0.15 * (found.length - 2))
+        assert np.array_equal(found.ids[~found.chosen], found.words[~found.chosen])
+        masked += int((found.ids[found.chosen] == mask).sum())
+        kept += int((found.ids[found.chosen] == found.words[found.chosen]).sum())
+        replaced += int(found.chosen.sum())
+    assert masked / replaced == pytest.approx(0.8, abs=0.05)
+    assert kept / replaced == pytest.approx(0.1, abs=0.05)
