@@ -27,6 +27,10 @@ TrainTop = Annotated[
     typer.Option("--train-top", min=0, help="Train so many of the last layers only, and the head."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="Folder of the run (default: runs/TARGET).")]
+Search = Annotated[
+    int | None,
+    typer.Option("--search", min=2, help="First try so many learning rates on a slice, and take the best."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")]
 
@@ -44,6 +48,7 @@ def reader(
     freeze: Freeze = None,
     train_top: TrainTop = None,
     output: Output = None,
+    search: Search = None,
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -51,7 +56,7 @@ def reader(
     from ragqa.training.settings import ReaderRun
 
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(ReaderRun, data, config, output=output, **which), resume, dry_run)
+    model = _train(_run(ReaderRun, data, config, output=output, **which), resume, dry_run, search)
     if model:
         typer.echo(f"{model}: use it with --set reader.model={model}")
 
@@ -70,6 +75,7 @@ def retriever(
     freeze: Freeze = None,
     train_top: TrainTop = None,
     output: Output = None,
+    search: Search = None,
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -78,7 +84,7 @@ def retriever(
 
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run(RetrieverRun, data, config, output=output, both_sides=both_sides, **which)
-    model = _train(run, resume, dry_run)
+    model = _train(run, resume, dry_run, search)
     if model and run.both_sides:
         typer.echo(f"{model}: use it with ragqa index PATH --reembed --set encoder.model={model}")
     elif model:
@@ -93,6 +99,7 @@ def reranker(
     freeze: Freeze = None,
     train_top: TrainTop = None,
     output: Output = None,
+    search: Search = None,
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -100,7 +107,7 @@ def reranker(
     from ragqa.training.settings import RerankerRun
 
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(RerankerRun, data, config, output=output, **which), resume, dry_run)
+    model = _train(_run(RerankerRun, data, config, output=output, **which), resume, dry_run, search)
     if model:
         typer.echo(f"{model}: use it with --set reranker.name=cross_encoder --set reranker.model={model}")
 
@@ -113,6 +120,7 @@ def choice(
     freeze: Freeze = None,
     train_top: TrainTop = None,
     output: Output = None,
+    search: Search = None,
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -120,7 +128,7 @@ def choice(
     from ragqa.training.settings import ChoiceRun
 
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(ChoiceRun, data, config, output=output, **which), resume, dry_run)
+    model = _train(_run(ChoiceRun, data, config, output=output, **which), resume, dry_run, search)
     if model:
         typer.echo(f"{model}: use it with --choices 'a|b|c' --set reader.model={model}")
 
@@ -130,17 +138,22 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _train(run: Any, resume: bool, dry_run: bool) -> Path | None:
+def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | None:
     """Train and print the comparison; the folder of the model, or None after a dry run."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.training.recording import Recorder
     from ragqa.training.run import finetune, plan
+    from ragqa.training.searching import search, table
 
     _quieten_transformers()
     with closing(TrainingView()) as view:
         if dry_run:
             plan(run, view.show)
             return None
+        if tries is not None and not resume:
+            run, tried = search(run, tries, view.show)
+            for line in table(tried, "validation score"):
+                typer.echo(line)
         with Recorder(run.output) as recorder:
 
             def report(values: dict[str, Any]) -> None:
@@ -162,6 +175,7 @@ def pretrain(
     freeze: Freeze = None,
     train_top: TrainTop = None,
     output: Output = None,
+    search: Search = None,
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -169,7 +183,7 @@ def pretrain(
     from ragqa.training.settings import PretrainRun
 
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(PretrainRun, data, config, output=output, **which), resume, dry_run)
+    model = _train(_run(PretrainRun, data, config, output=output, **which), resume, dry_run, search)
     if model:
         typer.echo(f"{model}: use it as the backbone of other runs (backbone: {model})")
 

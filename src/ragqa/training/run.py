@@ -33,7 +33,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """A run before its first step."""
 
     schedule: ScheduleConfig
@@ -44,7 +44,7 @@ class _Prepared:
 
 def plan(run: Run, report: Report) -> None:
     """Report what a run would do and how long it would take, without training."""
-    _prepare(run, report)
+    prepare(run, report)
 
 
 def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
@@ -55,7 +55,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
-    prepared = _prepare(run, report)
+    prepared = prepare(run, report)
     task, trainer = prepared.task, prepared.trainer
     before = None
     if task.goes_on and not resume:
@@ -88,7 +88,12 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
     reader.fit_calibration(run, _split(run, report), folder, report)
 
 
-def _prepare(run: Run, report: Report) -> _Prepared:
+def prepare(run: Run, report: Report) -> Prepared:
+    """Everything before the first step, reported: questions, trained weights, steps and minutes.
+
+    Raises:
+        DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
+    """
     keep_freed_memory()
     split = _split(run, report)
     checking.require_signal(split.training, run.labels)
@@ -120,7 +125,7 @@ def _prepare(run: Run, report: Report) -> _Prepared:
             "estimated_minutes": round(trainer.steps * trainer.seconds_per_step() / 60, 1),
         }
     )
-    return _Prepared(schedule, split, task, trainer)
+    return Prepared(schedule, split, task, trainer)
 
 
 def _target(run: Run) -> Any:

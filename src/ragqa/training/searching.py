@@ -1,0 +1,91 @@
+"""A small search before a run: several learning rates on the first steps, each judged on the held-out questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragqa.errors import TrainingError
+from ragqa.training.run import prepare
+from ragqa.training.settings import Run, ScheduleConfig
+from ragqa.training.task import Report
+
+SPREAD = 4.0
+"""The rates lie between the usual one divided and multiplied by this, evenly in their logarithm."""
+
+STEPS = (20, 200)
+"""A try takes a tenth of the run's steps, but not fewer or more than these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try: its learning rates, how well it did after ``steps`` steps, and the loss at its end."""
+
+    learning_rate: float
+    head_learning_rate: float
+    steps: int
+    score: float
+
+
+def rates(usual: float, tries: int) -> list[float]:
+    """``tries`` learning rates around the usual one, rising."""
+    return [round(float(usual * factor), 8) for factor in np.geomspace(1 / SPREAD, SPREAD, tries)]
+
+
+def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
+    """Try ``tries`` learning rates, in folders below ``run.output``; the run with the best of them, and all.
+
+    The head's rate keeps its ratio to the encoder's. A try whose loss is no number scores nothing.
+
+    Raises:
+        TrainingError: fewer than two tries.
+    """
+    if tries < 2:
+        raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
+    first = prepare(run, report)
+    usual, whole = first.schedule, first.trainer.steps
+    steps = min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
+    found = [
+        _try(run, _schedule(usual, rate, steps), number, report)
+        for number, rate in enumerate(rates(usual.learning_rate, tries), 1)
+    ]
+    best = max(found, key=lambda one: one.score)
+    chosen = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
+    return run.model_copy(update={"schedule": usual.model_copy(update=chosen)}), found
+
+
+def _schedule(usual: ScheduleConfig, rate: float, steps: int) -> ScheduleConfig:
+    head = round(usual.head_learning_rate * rate / usual.learning_rate, 8)
+    return usual.model_copy(
+        update={
+            "learning_rate": rate,
+            "head_learning_rate": head,
+            "max_steps": steps,
+            "validate_steps": steps,
+            "patience": None,
+        }
+    )
+
+
+def _try(run: Run, schedule: ScheduleConfig, number: int, report: Report) -> Tried:
+    output = run.output / "search" / str(number)
+    prepared = prepare(run.model_copy(update={"schedule": schedule, "output": output}), lambda _: None)
+    try:
+        score = prepared.trainer.train(resume=False)
+    except TrainingError as fault:  # a rate so high that the loss is no number
+        report({"search": number, "failed": str(fault)})
+        score = float("-inf")
+    tried = Tried(schedule.learning_rate, schedule.head_learning_rate, schedule.max_steps or 0, score)
+    report({"search": number, "learning_rate": tried.learning_rate, "score": round(score, 4)})
+    return tried
+
+
+def table(tried: Sequence[Tried], measure: str) -> list[str]:
+    """One line for each try, the best one marked."""
+    best = max(tried, key=lambda one: one.score)
+    lines = [f"{'learning rate':>14}{'of the head':>14}{'steps':>7}  {measure}"]
+    for one in tried:
+        score = f"{100 * one.score:.2f}" if np.isfinite(one.score) else "no number"
+        mark = "  ← taken" if one is best else ""
+        lines.append(f"{one.learning_rate:14.2e}{one.head_learning_rate:14.2e}{one.steps:7}  {score}{mark}")
+    return lines

@@ -1,0 +1,73 @@
+"""The search tries rates around the usual one and hands on the best."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ragqa.errors import TrainingError
+from ragqa.training import searching
+from ragqa.training.searching import Tried, rates, search, table
+from ragqa.training.settings import ReaderRun
+
+
+def run_of(folder: Path, bert: Path, questions: Path) -> ReaderRun:
+    values = {
+        "data": str(questions),
+        "output": str(folder / "run"),
+        "backbone": str(bert),
+        "validation_documents": 1,
+        "test_documents": 0,
+        "hard_negatives": 0,
+        "schedule": {"epochs": 30, "batch_groups": 12, "learning_rate": 1e-3, "head_learning_rate": 4e-3},
+    }
+    return ReaderRun.model_validate(values)
+
+
+def test_rates_rise_around_the_usual_one() -> None:
+    assert rates(1e-4, 3) == pytest.approx([2.5e-5, 1e-4, 4e-4])
+    assert rates(1e-4, 2) == pytest.approx([2.5e-5, 4e-4])
+
+
+def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    run = run_of(tmp_path, tiny_bert, questions)
+    said: list[dict[str, Any]] = []
+    found, tried = search(run, 3, said.append)
+    assert [one.learning_rate for one in tried] == pytest.approx([2.5e-4, 1e-3, 4e-3])
+    assert [one.head_learning_rate for one in tried] == pytest.approx([1e-3, 4e-3, 1.6e-2])
+    assert {one.steps for one in tried} == {searching.STEPS[0]}
+    best = max(tried, key=lambda one: one.score)
+    assert found.schedule is not None
+    assert found.schedule.learning_rate == best.learning_rate
+    assert found.schedule.max_steps is None
+    assert found.model_copy(update={"schedule": run.schedule}) == run
+    assert [r["search"] for r in said if "search" in r] == [1, 2, 3]
+    again, _ = search(run, 3, lambda _: None)
+    assert again == found
+
+
+def test_a_rate_that_ends_in_no_number_is_not_taken(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(searching, "rates", lambda usual, tries: [usual, float("inf")])
+    found, tried = search(run_of(tmp_path, tiny_bert, questions), 2, lambda _: None)
+    assert tried[1].score == float("-inf")
+    assert found.schedule is not None
+    assert found.schedule.learning_rate == 1e-3
+    assert table(tried, "F1")[2].endswith("no number")
+
+
+def test_one_setting_is_no_search(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    with pytest.raises(TrainingError, match="--search 1; accepted: 2 or more"):
+        search(run_of(tmp_path, tiny_bert, questions), 1, lambda _: None)
+
+
+def test_the_table_marks_what_was_taken() -> None:
+    lines = table([Tried(1e-4, 1e-3, 20, 0.5), Tried(2e-4, 2e-3, 20, 0.75)], "F1")
+    assert [line.endswith("taken") for line in lines] == [False, False, True]
+    assert "75.00" in lines[2]
