@@ -144,6 +144,7 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
     from ragqa.training.recording import Recorder
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import search, table
+    from ragqa.training.workers import Workers
 
     _quieten_transformers()
     with closing(TrainingView()) as view:
@@ -154,6 +155,9 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
             run, tried = search(run, tries, view.show)
             for line in table(tried, "validation score"):
                 typer.echo(line)
+        if not Workers.joined().first:
+            finetune(run, resume=resume, report=lambda _: None)
+            return None
         with Recorder(run.output) as recorder:
 
             def report(values: dict[str, Any]) -> None:

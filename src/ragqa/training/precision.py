@@ -18,17 +18,11 @@ class MasterWeights:
         self.masters = {n: nn.Parameter(p.detach().float().clone()) for n, p in self._parameters.items()}
         module.to(dtype)
 
-    def collect_gradients(self, share: float = 1.0, *, add: bool = False) -> None:
-        """Move ``share`` times the gradients of the module to the masters and clear them on the module.
-
-        Args:
-            add: to what the masters have, instead of in its place; sums are float32.
-        """
+    def collect_gradients(self, share: float = 1.0) -> None:
+        """Add ``share`` times the gradients of the module to those of the masters, in float32, and clear them there."""
         for name, parameter in self._parameters.items():
             gradient, master = parameter.grad, self.masters[name]
             parameter.grad = None
-            if not add:
-                master.grad = None
             if gradient is None:
                 continue
             scaled = gradient.float() if share == 1.0 else share * gradient.float()

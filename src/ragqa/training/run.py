@@ -22,6 +22,7 @@ from ragqa.training.splitting import Split, by_document
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
 from ragqa.training.trainer import Schedule, Trainer
+from ragqa.training.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
+    workers = Workers.joined()
+    if not workers.first:
+        report = _silent
     prepared = prepare(run, report)
     task, trainer = prepared.task, prepared.trainer
     before = None
@@ -69,6 +73,8 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
             {"kept": "no validation was better than the one before training: the weights stay as they were"}
         )
     target = run.output / "model"
+    if not workers.first:
+        return Finished(target, None)
     task.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), best)
     report({"megabytes": round((target / "model.safetensors").stat().st_size / 1e6, 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})
@@ -115,6 +121,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         dtype=torch.bfloat16 if devices.choose_precision("auto", "cpu") == "bf16" else torch.float32,
         validate=task.validate,
         report=report,
+        workers=Workers.joined(),
     )
     report(
         {
@@ -126,6 +133,10 @@ def prepare(run: Run, report: Report) -> Prepared:
         }
     )
     return Prepared(schedule, split, task, trainer)
+
+
+def _silent(_: dict[str, Any]) -> None:
+    """What processes beside the first report."""
 
 
 def _target(run: Run) -> Any:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ragqa.errors import TrainingError
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
+from ragqa.training.workers import Workers
 from ragqa.types import Example
 
 
@@ -113,10 +114,12 @@ class Trainer:
         dtype: torch.dtype,
         validate: Callable[[nn.Module], float],
         report: Callable[[dict[str, Any]], None],
+        workers: Workers | None = None,
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
         self.schedule, self.folder = schedule, folder
         self.validate, self.report = validate, report
+        self.workers = workers or Workers()
         self.weights = MasterWeights(model, dtype)
         self.optimizer = self._optimizer()
         self.step, self.best, self.stale = 0, -math.inf, 0
@@ -234,27 +237,37 @@ class Trainer:
         return loss
 
     def _gradients(self, batches: list[list[Any]]) -> float:
-        """The mean loss of the batches, weighted by their groups; its gradients replace those of the masters."""
+        """The mean loss of the batches, weighted by their groups; its gradients replace those of the masters.
+
+        Of several processes each reads its part, and all get the sum.
+        """
         total, count = 0.0, sum(map(len, batches))
-        for place, groups in enumerate(batches):
+        mine = [part for groups in batches if (part := self.workers.part(groups))]
+        self.optimizer.zero_grad()
+        for groups in mine:
             loss = self.objective.loss(self.model, self.objective.collate(groups))
             loss.backward()  # type: ignore[no-untyped-call]
             share = len(groups) / count
-            self.weights.collect_gradients(share, add=place > 0)
+            self.weights.collect_gradients(share)
             total += share * float(loss.detach())
-        return total
+        self.workers.sum_gradients(self.weights.masters.values())
+        return self.workers.sum(total)
 
     def score(self) -> float:
-        """The validation score of the weights as they are."""
+        """The validation score of the weights as they are; of several processes the first one works it out."""
         self.model.eval()
-        with torch.inference_mode():
-            score = self.validate(self.model)
+        score = 0.0
+        if self.workers.first:
+            with torch.inference_mode():
+                score = self.validate(self.model)
         self.model.train()
-        return score
+        return self.workers.from_first(score)
 
     def keep(self, score: float) -> None:
         """Take the weights as they are, with their validation score, for the best so far."""
         self.best, self.stale = score, 0
+        if not self.workers.first:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.folder / "best.safetensors", self.weights.state())
 
@@ -267,6 +280,8 @@ class Trainer:
 
     def _save(self) -> None:
         """One atomic checkpoint: weights, both AdamW moments and the step count."""
+        if not self.workers.first:
+            return
         tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
         tensors |= {f"objective/{n}": t for n, t in self.objective.state().items()}
         for name, master in self.weights.masters.items():

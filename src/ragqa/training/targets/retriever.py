@@ -29,6 +29,7 @@ from ragqa.training.settings import RetrieverRun
 from ragqa.training.splitting import Split
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
+from ragqa.training.workers import Workers
 from ragqa.types import Example, Passage
 from ragqa.windows import load_tokenizer
 
@@ -45,8 +46,13 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
     """The encoder of ``run``.
 
     Raises:
-        TrainingError: the backbone only adds to another one.
+        TrainingError: the backbone only adds to another one, or several processes would each have a bank.
     """
+    if run.both_sides and Workers.joined().count > 1:
+        raise TrainingError(
+            "both sides of a retriever are trained in one process",
+            accepted="torchrun with the query side only",
+        )
     folder = backbone.resolve(run.backbone)
     if not pretrained.is_huggingface(folder):
         raise TrainingError(

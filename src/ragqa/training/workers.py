@@ -1,0 +1,62 @@
+"""The processes that ``torchrun`` started: each reads its part of every batch, and all keep the same weights."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Number ``rank`` of ``count`` processes; one process alone needs no network and joins nothing."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def joined(cls) -> "Workers":
+        """Those that the environment of ``torchrun`` tells of: gloo between CPUs, NCCL between GPUs."""
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count < 2:
+            return cls()
+        if not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes, reports and validates."""
+        return self.rank == 0
+
+    def part(self, groups: Sequence[Value]) -> Sequence[Value]:
+        """Every ``count``-th group: parts of like size, with groups of like lengths."""
+        return groups[self.rank :: self.count]
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by the sum over all processes; one that is missing counts as zeros."""
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+
+    def sum(self, value: float) -> float:
+        """The sum over all processes."""
+        if self.count == 1:
+            return value
+        return self._reduced(torch.tensor(value, dtype=torch.float64))
+
+    def from_first(self, value: float) -> float:
+        """What the first process says, whatever the others gave."""
+        return self.sum(value if self.first else 0.0)
+
+    @staticmethod
+    def _reduced(value: Tensor) -> float:
+        torch.distributed.all_reduce(value)
+        return float(value)
