@@ -69,5 +69,7 @@ def test_a_value_out_of_range_is_named(options: dict[str, float], found: str) ->
 
 
 def test_a_folder_without_a_reranker_is_named() -> None:
+    with pytest.raises(ModelError, match="no weights for a reranker come with this version"):
+        CrossEncoderReranker()
     with pytest.raises(ModelError, match="no/such/folder holds no reranker"):
         CrossEncoderReranker(model="no/such/folder")

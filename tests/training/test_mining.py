@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from ragqa.data import distinct_passages, squad
-from ragqa.training.mining import Tally, with_hard_negatives
+from ragqa.training.mining import Tally, mined, searched, with_hard_negatives
 from ragqa.training.retrieval import TermRetriever
 from ragqa.training.settings import MiningConfig
+from ragqa.training.splitting import by_document
 from ragqa.types import Example, Hit, Passage, Query, Span
 
 
@@ -23,15 +24,15 @@ def test_no_negative_holds_the_answer_or_is_the_gold_passage(questions: Path) ->
     examples = squad.load(questions)
     passages = distinct_passages(examples)
     assert len(passages) == 18
-    mined = mined_of(examples, passages, 4)
-    assert [m.query for m in mined] == [e.query for e in examples]
-    for example in mined:
+    negatives = mined_of(examples, passages, 4)
+    assert [m.query for m in negatives] == [e.query for e in examples]
+    for example in negatives:
         assert 1 <= len(example.hard_negatives) <= 4
         for negative in example.hard_negatives:
             assert negative.id != example.positives[0].id
             assert not any(a.casefold() in negative.text.casefold() for a in example.answers)
     # The nearest passages come first: those of the same animal, where any is left.
-    near = [m.hard_negatives[0].doc_id == m.positives[0].doc_id for m in mined]
+    near = [m.hard_negatives[0].doc_id == m.positives[0].doc_id for m in negatives]
     assert sum(near) > len(near) / 2
 
 
@@ -39,18 +40,28 @@ def test_the_case_of_an_answer_does_not_hide_it() -> None:
     gold, shouted = Passage("a", 0, 14, "city in Zurich"), Passage("b", 0, 14, "city to ZURICH")
     other = Passage("c", 0, 12, "city Zurick?")
     example = Example(Query("Which city?"), ("Zurich",), (gold,), (Span(8, 14),))
-    (mined,) = mined_of([example], [gold, shouted, other], 3)
-    assert mined.hard_negatives == (other,)
+    (found,) = mined_of([example], [gold, shouted, other], 3)
+    assert found.hard_negatives == (other,)
 
 
 def test_own_negatives_come_first_and_an_unanswered_question_keeps_only_its_own() -> None:
-    gold, own, mined = (Passage(name, 0, 6, f"zurich {name}") for name in "abc")
+    gold, own, near = (Passage(name, 0, 6, f"zurich {name}") for name in "abc")
     asked = Query("Zurich?")
     answered = Example(asked, ("zurich a",), (gold,), (Span(0, 8),), (own,))
     unanswered = Example(asked, hard_negatives=(own,))
-    first, second = mined_of([answered, unanswered], [gold, own, mined], 3)
-    assert first.hard_negatives == (own, mined)
+    first, second = mined_of([answered, unanswered], [gold, own, near], 3)
+    assert first.hard_negatives == (own, near)
     assert second.hard_negatives == (own,)
+
+
+def test_a_held_out_passage_is_never_a_negative(questions: Path) -> None:
+    examples = squad.load(questions)
+    split = by_document(examples, 1, 1, seed=3)
+    mining = MiningConfig()
+    found = mined(split, searched(split, mining), 4, mining, lambda _: None)
+    kept = {p.doc_id for p in distinct_passages(split.training)}
+    assert {n.doc_id for e in found for n in e.hard_negatives} <= kept
+    assert all(e.hard_negatives for e in found)
 
 
 class Ranked:

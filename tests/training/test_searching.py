@@ -8,7 +8,7 @@ import torch
 
 from ragqa.errors import TrainingError
 from ragqa.training import searching
-from ragqa.training.searching import Tried, rates, search, table
+from ragqa.training.searching import Tried, as_searched, rates, search, table
 from ragqa.training.settings import ReaderRun
 
 
@@ -47,7 +47,8 @@ def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
     assert found.model_copy(update={"schedule": run.schedule}) == run
     assert [r["search"] for r in said if "search" in r] == [1, 2, 3]
     again, _ = search(run, 3, lambda _: None)
-    assert again == found
+    assert again == found == as_searched(run)
+    assert as_searched(run.model_copy(update={"output": tmp_path / "other"})).schedule == run.schedule
 
 
 def test_a_rate_that_ends_in_no_number_is_not_taken(

@@ -143,7 +143,7 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.training.recording import Recorder
     from ragqa.training.run import finetune, plan
-    from ragqa.training.searching import search, table
+    from ragqa.training.searching import as_searched, search, table
     from ragqa.training.workers import Workers
 
     _quieten_transformers()
@@ -151,7 +151,9 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
         if dry_run:
             plan(run, view.show)
             return None
-        if tries is not None and not resume:
+        if resume:
+            run = as_searched(run)
+        elif tries is not None:
             run, tried = search(run, tries, view.show)
             for line in table(tried, "validation score"):
                 typer.echo(line)

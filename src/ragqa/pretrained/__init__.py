@@ -41,6 +41,12 @@ def folder_of(target: str, model: str) -> Path:
     """
     names = {"builtin": target, "reader": "reader"}
     folder = Path(__file__).parent / names[model] if model in names else Path(model)
+    if model == "builtin" and not folder.is_dir():
+        raise ModelError(
+            f"no weights for a {target} come with this version",
+            accepted=f"a folder of `ragqa finetune {target}`",
+            next_step=f"ragqa finetune {target} --data my_questions.jsonl --dry-run",
+        )
     if not (folder / "model.safetensors").is_file():
         whole = ", or a question-answering model of transformers" if target == "reader" else ""
         raise ModelError(

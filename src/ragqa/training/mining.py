@@ -39,17 +39,31 @@ def mined(
     """The training part, each question with ``count`` negatives: its own first, then those of ``retriever``."""
     report({"stage": "mining hard negatives", "with": mining.retriever})
     tally = Tally()
-    found = list(with_hard_negatives(split.training, retriever, count, mining, tally))
+    found = list(with_hard_negatives(split.training, retriever, count, mining, tally, _held_out(split)))
     report({"false_negatives_removed_percent": tally.percent})
     return found
 
 
+def _held_out(split: Split) -> frozenset[str]:
+    """Passages that only held-out questions ask for: training must not learn that they are wrong."""
+    known = {p.id for p in distinct_passages(split.training)}
+    return frozenset(p.id for p in distinct_passages([*split.validation, *split.test]) if p.id not in known)
+
+
 def with_hard_negatives(
-    examples: Sequence[Example], retriever: Retrieves, count: int, mining: MiningConfig, tally: Tally
+    examples: Sequence[Example],
+    retriever: Retrieves,
+    count: int,
+    mining: MiningConfig,
+    tally: Tally,
+    held_out: frozenset[str] = frozenset(),
 ) -> Iterator[Example]:
     """Each example with its own negatives and, up to ``count``, the best-ranked passages that do not answer it.
 
     A question without an answer keeps its own alone: nothing tells that another passage does not answer it.
+
+    Args:
+        held_out: ids of passages that are never taken.
     """
     for at in range(0, len(examples), _BATCH):
         batch = examples[at : at + _BATCH]
@@ -57,7 +71,8 @@ def with_hard_negatives(
         for example, hits in zip(batch, ranked, strict=True):
             own = example.hard_negatives
             room = max(0, count - len(own)) if example.positives else 0
-            found = [hit for hit in hits[mining.first_rank - 1 :] if hit.passage not in own]
+            ranked_here = hits[mining.first_rank - 1 :]
+            found = [h for h in ranked_here if h.passage not in own and h.passage.id not in held_out]
             kept = _negatives(found, hits, example, mining.margin, tally) if room else []
             yield replace(example, hard_negatives=(*own, *(hit.passage for hit in kept[:room])))
 

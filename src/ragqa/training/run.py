@@ -62,7 +62,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     prepared = prepare(run, report)
     task, trainer = prepared.task, prepared.trainer
     before = None
-    if task.goes_on and not resume:
+    if task.goes_on and not (resume and trainer.begun):
         before = trainer.score()
         report({"validation_before": round(before, 4)})
         trainer.keep(before)

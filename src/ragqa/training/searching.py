@@ -13,6 +13,9 @@ from ragqa.training.task import Report
 SPREAD = 4.0
 """The rates lie between the usual one divided and multiplied by this, evenly in their logarithm."""
 
+CHOSEN = "search/schedule.json"
+"""In the folder of a run: what the search chose, for ``--resume``."""
+
 STEPS = (20, 200)
 """A try takes a tenth of the run's steps, but not fewer or more than these."""
 
@@ -51,7 +54,18 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     ]
     best = max(found, key=lambda one: one.score)
     chosen = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
-    return run.model_copy(update={"schedule": usual.model_copy(update=chosen)}), found
+    schedule = usual.model_copy(update=chosen)
+    (run.output / CHOSEN).write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return run.model_copy(update={"schedule": schedule}), found
+
+
+def as_searched(run: Run) -> Run:
+    """``run`` with the schedule that an earlier search in its folder chose, if there was one."""
+    path = run.output / CHOSEN
+    if not path.is_file():
+        return run
+    schedule = ScheduleConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    return run.model_copy(update={"schedule": schedule})
 
 
 def _schedule(usual: ScheduleConfig, rate: float, steps: int) -> ScheduleConfig:

@@ -217,6 +217,11 @@ class Trainer:
         return self.best
 
     @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.folder / "last.safetensors").exists()
+
+    @property
     def _stopped(self) -> bool:
         return self.schedule.patience is not None and self.stale >= self.schedule.patience
 
