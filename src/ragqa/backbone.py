@@ -90,6 +90,11 @@ def resolve(model: str) -> Path:
     return folder.absolute()
 
 
+def lasting_name(model: str) -> str:
+    """What names ``model`` from any working directory: a folder by its absolute path."""
+    return model if model == BUILTIN or model.startswith(REMOTE) else str(resolve(model))
+
+
 def display_name(model: str) -> str:
     """What reports and fingerprints call ``model``: independent of where its folder lies."""
     return BUILTIN_NAME if model == BUILTIN else Path(model.removeprefix(REMOTE)).name

@@ -32,9 +32,13 @@ def test_repetitions_are_dropped_in_silence_and_contradictions_are_named() -> No
 
 def test_too_few_questions_and_one_answer_for_all_are_refused() -> None:
     many = [asked(f"Question {n}?", f"answer {n}") for n in range(LEAST)]
-    require_signal(many, "answers")
+    require_signal(many, many, "answers")
     unanswered = [asked(f"Unanswered {n}?") for n in range(50)]
     with pytest.raises(TrainingError, match=f"{LEAST - 1} answerable questions .* accepted: {LEAST} or more"):
-        require_signal([*many[1:], *unanswered], "answers")
+        require_signal([*many[1:], *unanswered], many, "answers")
+    with pytest.raises(TrainingError, match="the validation documents hold no answerable questions"):
+        require_signal(many, unanswered, "answers")
     with pytest.raises(TrainingError, match="have the answer 'may'"):
-        require_signal([asked(f"Question {n}?", "may" if n % 2 else "May") for n in range(LEAST)], "answers")
+        require_signal(
+            [asked(f"Question {n}?", "may" if n % 2 else "May") for n in range(LEAST)], many, "answers"
+        )

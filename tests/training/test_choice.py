@@ -30,18 +30,18 @@ TEXT = "It was seen in 1901. The walrus of group 1 lives in the harbour. It was 
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Questions whose right option is a harbour, at every letter: what a tiny model can learn."""
+    """Questions whose right option is a harbour or a meadow, at every letter: what a tiny model can learn."""
     path = tmp_path_factory.mktemp("options") / "harbour.jsonl"
     records = []
     for number, animal in enumerate(ANIMALS):
         for n in range(6):
             others = ["the desert", "the valley", "the island"]
-            place = (number + n) % 4
+            place, right = (number + n) % 4, ("the harbour", "the meadow")[n % 2]
             records.append(
                 {
                     "question": f"Where does the {animal} of group {n} live?",
-                    "choices": [*others[:place], "the harbour", *others[place:]],
-                    "correct": "the harbour",
+                    "choices": [*others[:place], right, *others[place:]],
+                    "correct": right,
                 }
             )
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
@@ -137,12 +137,14 @@ def test_answers_get_options_from_their_passage(tmp_path: Path, tiny_bert: Path,
     assert said[0] == {"training_questions": 24, "validation_questions": 6, "test_questions": 6}
 
 
-def test_the_same_letter_for_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
+def test_the_same_option_for_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
     path = tmp_path / "same.jsonl"
-    records = [{"question": f"Which is {n}?", "choices": [f"{n}", "x"], "correct": "A"} for n in range(60)]
+    records = [
+        {"question": f"Which is {n}?", "choices": ["yes", f"no {n}"], "correct": "A"} for n in range(60)
+    ]
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     run = load_run(described(tmp_path, tiny_bert, path), ChoiceRun)
-    with pytest.raises(TrainingError, match="have the choice 'A'"):
+    with pytest.raises(TrainingError, match="have the choice 'yes'"):
         finetune(run, resume=False, report=lambda _: None)
 
 

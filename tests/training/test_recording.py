@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ragqa.errors import TrainingError
 from ragqa.training.recording import EVENTS, METRICS, PLOT, Recorder, curves, plot
 
 
-def record(folder: Path, reports: list[dict[str, Any]]) -> None:
-    with Recorder(folder) as recorder:
+def record(folder: Path, reports: list[dict[str, Any]], *, resume: bool = False) -> None:
+    with Recorder(folder, resume=resume) as recorder:
         for report in reports:
             recorder.record(report)
 
@@ -28,7 +29,7 @@ def test_every_report_is_a_line_and_numbers_of_a_step_are_drawn(tmp_path: Path) 
         ],
     )
     lines = [json.loads(line) for line in (tmp_path / "run" / METRICS).read_text().splitlines()]
-    assert [line.get("step") for line in lines] == [None, None, 5, 5, 10]
+    assert [line.get("step") for line in lines] == [None, None, None, 5, 5, 10]
     assert all("time" in line for line in lines)
     assert curves(tmp_path / "run" / METRICS) == ([(5, 2.0), (10, 1.0)], [(0, 0.2), (5, 0.25)])
     with Image.open(tmp_path / "run" / PLOT) as picture:
@@ -39,8 +40,9 @@ def test_every_report_is_a_line_and_numbers_of_a_step_are_drawn(tmp_path: Path) 
 
 def test_a_resumed_run_goes_on_and_what_it_repeats_replaces_what_was_there(tmp_path: Path) -> None:
     steps = [{"step": n, "loss": float(n)} for n in (5, 10, 15)]
+    record(tmp_path, [{"step": 3, "loss": 9.0}])
     record(tmp_path, steps)
-    record(tmp_path, [{"step": 10, "loss": 7.0}, {"step": 10, "validation": 0.5}])
+    record(tmp_path, [{"step": 10, "loss": 7.0}, {"step": 10, "validation": 0.5}], resume=True)
     assert curves(tmp_path / METRICS) == ([(5, 5.0), (10, 7.0)], [(10, 0.5)])
 
 
@@ -59,3 +61,9 @@ def test_a_run_that_fails_keeps_what_it_reported(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="cut"):
         cut()
     assert (tmp_path / PLOT).exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(TrainingError, match="file cannot be written"):
+        Recorder(tmp_path / "file")

@@ -279,3 +279,60 @@ def test_a_schedule_follows_the_number_of_questions() -> None:
     assert few.learning_rate < many.learning_rate
     assert few.head_learning_rate == few.learning_rate
     assert few.validate_steps == 13  # once an epoch
+
+
+def test_a_checkpoint_of_other_data_or_settings_is_refused(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    shutil.copytree(trained.parent, tmp_path / "run")
+    for values in ({"hard_negative_share": 0.5}, {"freeze": ["encoder."]}):
+        run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
+        with pytest.raises(TrainingError, match="was made with other data or settings"):
+            finetune(run, resume=True, report=lambda _: None)
+    other = tmp_path / "other.json"
+    other.write_text(questions.read_text(encoding="utf-8").replace("harbour", "Harbour"), encoding="utf-8")
+    run = load_run(described(tmp_path, tiny_bert, other), ReaderRun)
+    with pytest.raises(TrainingError, match="was made with other data or settings"):
+        finetune(run, resume=True, report=lambda _: None)
+
+
+def test_a_run_that_begins_anew_leaves_no_checkpoint_of_an_earlier_one(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained.parent, tmp_path / "run")
+    run = load_run(described(tmp_path, tiny_bert, questions), ReaderRun)
+
+    def cut(*_: Any) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ragqa.training.trainer.Trainer._update", cut)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run, resume=False, report=lambda _: None)
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_model_is_not_overwritten_by_what_is_made_from_it(
+    trained: Path, tiny_bert: Path, questions: Path, tmp_path: Path
+) -> None:
+    output = str(trained.parent)
+    values: dict[str, Any] = {"start_from": str(trained), "output": output}
+    run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
+    with pytest.raises(TrainingError, match="would be overwritten by what is made from it"):
+        plan(run, lambda _: None)
+
+
+def test_questions_with_options_beside_answered_ones_do_no_harm(tmp_path: Path, tiny_bert: Path) -> None:
+    records: list[dict[str, Any]] = [
+        {
+            "question": f"Where does heron {n} live?",
+            "passage": f"Heron {n} lives in the {'harbour' if n % 2 else 'forest'}.",
+            "answers": ["the harbour" if n % 2 else "the forest"],
+        }
+        for n in range(40)
+    ]
+    records.append({"question": "Which?", "choices": ["a", "b"], "correct": "a"})
+    path = tmp_path / "mixed.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    few = {"epochs": 1, "batch_groups": 12}
+    run = load_run(described(tmp_path, tiny_bert, path, schedule=few, hard_negatives=0), ReaderRun)
+    assert finetune(run, resume=False, report=lambda _: None).model.is_dir()

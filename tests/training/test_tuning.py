@@ -156,7 +156,9 @@ def test_what_is_added_to_a_reader_needs_that_reader(
     load_span(folder)
     with pytest.raises(TrainingError, match=f"only adds {name} to another one"):
         finetune(
-            run_of(tmp_path, tiny_bert, questions, "full", start_from=str(folder)),
+            run_of(
+                tmp_path, tiny_bert, questions, "full", start_from=str(folder), output=str(tmp_path / "on")
+            ),
             resume=False,
             report=lambda _: None,
         )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +44,7 @@ def ask(
 
     check_top_k(top_k)
     options = _options(choices)
-    if options and not any(o.partition("=")[0].strip() in ("reader", "reader.name") for o in overrides):
+    if options and _reader(index, config) != "multiple_choice":
         overrides = ["reader=multiple_choice", *overrides]
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
@@ -53,6 +54,14 @@ def ask(
             answered = _answer_lines(pipeline, top_k, as_json, explain, options)
     if not answered:
         raise typer.Exit(NO_ANSWER)
+
+
+def _reader(index: Path, config: Path | None) -> str:
+    """The reader that the file names, or the index remembers."""
+    from ragqa.config import load_config
+    from ragqa.indexing import remembered_config
+
+    return (load_config(config) if config else remembered_config(index)).reader.name
 
 
 def _options(text: str | None) -> tuple[str, ...]:

@@ -133,6 +133,10 @@ def choice(
         typer.echo(f"{model}: use it with --choices 'a|b|c' --set reader.model={model}")
 
 
+def _unseen(_: Any) -> None:
+    """Of several processes only the first one shows anything."""
+
+
 def _names(text: str | None) -> tuple[str, ...] | None:
     """Names separated by commas."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
@@ -147,20 +151,22 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
     from ragqa.training.workers import Workers
 
     _quieten_transformers()
+    first = Workers.joined().first
     with closing(TrainingView()) as view:
+        show = view.show if first else _unseen
         if dry_run:
-            plan(run, view.show)
+            plan(run, show)
             return None
         if resume:
             run = as_searched(run)
         elif tries is not None:
-            run, tried = search(run, tries, view.show)
-            for line in table(tried, "validation score"):
+            run, tried = search(run, tries, show)
+            for line in table(tried, "validation score") if first else ():
                 typer.echo(line)
-        if not Workers.joined().first:
-            finetune(run, resume=resume, report=lambda _: None)
+        if not first:
+            finetune(run, resume=resume, report=_unseen)
             return None
-        with Recorder(run.output) as recorder:
+        with Recorder(run.output, resume=resume) as recorder:
 
             def report(values: dict[str, Any]) -> None:
                 recorder.record(values)
@@ -249,7 +255,7 @@ def _run(kind: Any, data: Path | None, config: Path | None, **options: Any) -> A
         )
     given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
     if config is not None:
-        return kind.model_validate({**load_run(config, kind).model_dump(), **given})
+        return load_run(config, kind, given)
     return kind(**given, **({"start_from": "builtin"} if kind is ReaderRun else {}))
 
 

@@ -11,7 +11,8 @@ passage), ``negatives`` (texts that look right and are not), ``id``.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
+
+_NEGATIVES = " (negatives)"
+"""What is added to a document's name for texts that belong to no document."""
 
 
 class Record(BaseModel):
@@ -73,7 +77,23 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
                         on_bad(DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted))
     except (OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{path} cannot be read: {fault}", accepted="UTF-8 JSON Lines") from fault
-    return examples
+    return _with_known_negatives(examples)
+
+
+def _with_known_negatives(examples: Sequence[Example]) -> list[Example]:
+    """A negative that is the passage of another line is that passage, not a copy of it."""
+    known = {p.text: p for e in examples for p in e.positives}
+    return [
+        replace(
+            e,
+            hard_negatives=tuple(
+                known.get(n.text, n) if n.doc_id.endswith(_NEGATIVES) else n for n in e.hard_negatives
+            ),
+        )
+        if e.hard_negatives
+        else e
+        for e in examples
+    ]
 
 
 def schema() -> Mapping[str, Any]:
@@ -123,7 +143,7 @@ def _example(record: Record, number: int, documents: _Documents) -> Example:
         return Example(query, positives=positives, choice=choice)
     passage = _passage(record, documents)
     negatives = tuple(
-        documents.passage(f"{passage.doc_id} (negatives)", text, "") for text in record.negatives
+        documents.passage(f"{passage.doc_id}{_NEGATIVES}", text, "") for text in record.negatives
     )
     if not record.answers:
         return Example(query, hard_negatives=(passage, *negatives), choice=choice)

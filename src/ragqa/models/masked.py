@@ -13,7 +13,7 @@ from ragqa.models.loading import load_transformer
 
 
 class MaskedHead(nn.Module):
-    """Hidden states → scores of words; the matrix is that of the word embeddings, which stays as it is."""
+    """Hidden states → scores of words; the matrix is that of the word embeddings."""
 
     def __init__(self, hidden: int, words: int) -> None:
         super().__init__()

@@ -20,7 +20,8 @@ def model_card(
         "tuning": ", ".join(f"{key} {value}" for key, value in run.tuning.options().items()),
         "frozen": ", ".join(f"`{prefix}`" for prefix in run.freeze) or "nothing",
         "schedule": f"at most {schedule.epochs} epochs in batches of {schedule.batch_groups}, seed {schedule.seed}",
-        "optimiser": f"AdamW, learning rate {schedule.learning_rate:g} (head {schedule.head_learning_rate:g}), "
+        "optimiser": f"{schedule.optimizer}, learning rate {schedule.learning_rate:g} "
+        f"(head {schedule.head_learning_rate:g}), "
         f"weight decay {schedule.weight_decay:g}, dropout {run.dropout:g}",
         "settings": ", ".join(f"{name} {value}" for name, value in own.items() if value is not None),
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",

@@ -38,23 +38,29 @@ def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None])
     return list(first.values())
 
 
-def require_signal(training: Sequence[Example], labels: Labels) -> None:
-    """Refuse questions from which nothing can be learned.
+def require_signal(training: Sequence[Example], validation: Sequence[Example], labels: Labels) -> None:
+    """Refuse questions from which nothing can be learned, or by which nothing can be judged.
 
     Raises:
-        TrainingError: too few labelled questions, or one label for all of them.
+        TrainingError: too few labelled questions, one label for all of them, or none that validates.
     """
     found = [label for e in training if (label := _label(e, labels)) is not None]
+    lacking = {
+        "answers": "answerable questions",
+        "passages": "questions with their passage",
+        "choices": "questions with choices, of which one is right,",
+    }[labels]
     if len(found) < LEAST:
-        lacking = {
-            "answers": "answerable questions",
-            "passages": "questions with their passage",
-            "choices": "questions with choices, of which one is right,",
-        }[labels]
         raise TrainingError(
             f"{len(found)} {lacking} are left for training",
             accepted=f"{LEAST} or more; {WORTHWHILE} or more are worth the time",
             next_step="write more questions, about several documents",
+        )
+    if not any(_label(e, labels) is not None for e in validation):
+        raise TrainingError(
+            f"the validation documents hold no {lacking.rstrip(',')}",
+            accepted="one or more",
+            next_step="set validation_documents higher, or split_seed to another number",
         )
     if len(set(found)) == 1:
         one = labels.removesuffix("s")
@@ -68,7 +74,7 @@ def _label(example: Example, labels: Labels) -> str | None:
     if labels == "answers":
         return " ".join(answer_tokens(example.answers[0])) if example.answers else None
     if labels == "choices":
-        return None if example.choice is None else chr(ord("A") + example.choice)
+        return _chosen(example)
     return example.positives[0].text if example.positives else None
 
 

@@ -86,7 +86,8 @@ def _negatives(
     gold passage is likely to answer, too.
     """
     gold = {p.id for p in example.positives}
-    best = max((hit.score for hit in hits if hit.passage.id in gold), default=math.inf)
+    # Where the gold passage was not found every hit outranks it, and any of them may answer.
+    best = max((hit.score for hit in hits if hit.passage.id in gold), default=-math.inf)
     highest = math.inf if margin is None else margin * best
     others = [hit for hit in found if hit.passage.id not in gold]
     kept = [hit for hit in others if hit.score <= highest and not _answers(hit, example)]

@@ -7,20 +7,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ragqa.errors import TrainingError
+
 METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
 
 
 class Recorder:
-    """Records the reports of a run in its folder; use as a context manager. A resumed run goes on in the same files."""
+    """Records the reports of a run in its folder; use as a context manager. A resumed run goes on in the same files.
 
-    def __init__(self, folder: Path) -> None:
+    Raises:
+        TrainingError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
         from tensorboardX import SummaryWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._metrics = (folder / METRICS).open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(folder / EVENTS))
-        self._step = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._metrics = (folder / METRICS).open("a", encoding="utf-8")
+            self._events = SummaryWriter(str(folder / EVENTS))
+        except OSError as fault:
+            raise TrainingError(
+                f"{folder} cannot be written: {fault.strerror}",
+                accepted="a folder",
+                next_step="--output FOLDER",
+            ) from fault
+        self._folder, self._step = folder, 0
+        self.record({"begun": "again" if resume else "new"})
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One report; numbers of a step become events."""
@@ -77,11 +90,16 @@ Curve = list[tuple[int, float]]
 
 
 def curves(metrics: Path) -> tuple[Curve, Curve]:
-    """Step and loss, step and validation score. A step that comes again replaces what was known from there on."""
+    """Step and loss, step and validation score, of the last run that began anew.
+
+    A step that comes again, after a resumption, replaces what was known from there on.
+    """
     losses: dict[int, float] = {}
     scores: dict[int, float] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():
         values = json.loads(line)
+        if values.get("begun") == "new":
+            losses, scores = {}, {}
         if "validation_before" in values:
             scores = {0: values["validation_before"]}
         for name, curve in (("loss", losses), ("validation", scores)):

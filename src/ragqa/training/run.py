@@ -1,5 +1,6 @@
 """``finetune``: data → split by document → training → a folder that serves; the same for every target."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ragqa import checkpoints, devices, plugins
+from ragqa import checkpoints, devices, plugins, pretrained
+from ragqa.backbone import file_digest
+from ragqa.errors import TrainingError
 from ragqa.protocols import Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
@@ -76,7 +79,8 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     if not workers.first:
         return Finished(target, None)
     task.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), best)
-    report({"megabytes": round((target / "model.safetensors").stat().st_size / 1e6, 2)})
+    size = sum(file.stat().st_size for file in target.rglob("*.safetensors"))
+    report({"megabytes": round(size / 1e6, 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})
     (target / "run.json").write_text(
         json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
@@ -91,7 +95,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
 
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
     """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``."""
-    reader.fit_calibration(run, _split(run, report), folder, report)
+    reader.fit_calibration(run, _split(run, report), pretrained.reader_folder(str(folder)), report)
 
 
 def prepare(run: Run, report: Report) -> Prepared:
@@ -101,8 +105,9 @@ def prepare(run: Run, report: Report) -> Prepared:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     keep_freed_memory()
+    _refuse_own_output(run)
     split = _split(run, report)
-    checking.require_signal(split.training, run.labels)
+    checking.require_signal(split.training, split.validation, run.labels)
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     schedule = run.schedule or run.default_schedule(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
@@ -122,6 +127,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         validate=task.validate,
         report=report,
         workers=Workers.joined(),
+        identity=_identity(run),
     )
     report(
         {
@@ -142,6 +148,29 @@ def _silent(_: dict[str, Any]) -> None:
 def _target(run: Run) -> Any:
     """The module of ``training/targets`` that trains what ``run`` describes."""
     return import_module(f"ragqa.training.targets.{run.target}")
+
+
+def _identity(run: Run) -> str:
+    """What must be the same for a run to go on: its settings and its data, but not where they lie."""
+    settings = run.model_dump(mode="json", exclude={"data", "output", "schedule"})
+    files = sorted(run.data.rglob("*")) if run.data.is_dir() else [run.data]
+    digests = [file_digest(file) for file in files if file.is_file()]
+    return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_own_output(run: Run) -> None:
+    """
+    Raises:
+        TrainingError: the new model would be written over the one that it is made from.
+    """
+    target = (run.output / "model").resolve()
+    for name in (run.backbone, getattr(run, "start_from", None)):
+        if name is not None and Path(name).resolve() == target:
+            raise TrainingError(
+                f"the model {name} would be overwritten by what is made from it",
+                accepted="an output of its own",
+                next_step=f"--output {run.output}_2",
+            )
 
 
 def _trained_share(model: nn.Module) -> dict[str, Any]:

@@ -22,7 +22,7 @@ STEPS = (20, 200)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One try: its learning rates, how well it did after ``steps`` steps, and the loss at its end."""
+    """One try: its learning rates, and how well it did on the held-out questions after ``steps`` steps."""
 
     learning_rate: float
     head_learning_rate: float

@@ -1,6 +1,7 @@
 """What decides a training run: one YAML file, or sensible values for the size of the data."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -225,9 +226,9 @@ class PretrainRun(Run):
         """A command that shows what a run would do."""
         return "ragqa pretrain my_documents/ --dry-run"
 
-    data: Path = Field(description="a folder of documents, or one document")
+    data: Path = Field(description="a folder of documents")
     output: Path = Field(Path("runs/pretrain"), description="folder for checkpoints, metrics and the model")
-    test_documents: int | None = Field(0, ge=0)
+    test_documents: int | None = Field(0, ge=0, le=0, description="nothing is compared")
     freeze: tuple[str, ...] = Field(
         (), description="as elsewhere; the words themselves are learned here, too"
     )
@@ -286,14 +287,15 @@ class RetrieverRun(Run):
 RunType = TypeVar("RunType", bound=Run)
 
 
-def load_run(path: Path, kind: type[RunType]) -> RunType:
-    """The run of that ``kind`` that a YAML file describes.
+def load_run(path: Path, kind: type[RunType], given: Mapping[str, Any] | None = None) -> RunType:
+    """The run of that ``kind`` that a YAML file describes, with ``given`` settings in the place of its own.
 
     Raises:
         ConfigError: unreadable, or a setting that does not fit.
     """
     try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return kind.model_validate({**values, **given} if given and isinstance(values, dict) else values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise ConfigError(
             f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"

@@ -10,7 +10,10 @@ from ragqa.types import Example
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Three parts that share no document. Validation picks the weights and fits the confidence; test only judges."""
+    """Three parts that share no document that a question was written about.
+
+    Validation picks the weights and fits the confidence; test only judges.
+    """
 
     training: tuple[Example, ...]
     validation: tuple[Example, ...]

@@ -23,9 +23,9 @@ def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tens
     """
     folder = backbone.resolve(run.backbone)
     model = kind.from_backbone(folder, run.dropout)
-    if run.start_from is None:
+    earlier = _start(run)
+    if earlier is None:
         return model, {}
-    earlier = pretrained.folder_of(run.target, run.start_from)
     if pretrained.backbone_of(earlier) != folder:
         raise TrainingError(
             f"the model {run.start_from} stands on {pretrained.backbone_of(earlier)}, not on {folder}",
@@ -46,9 +46,18 @@ def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tens
 
 def goes_on(kind: type[Headed], run: HeadedRun) -> bool:
     """Whether the model that training begins with has been trained for the same task."""
+    earlier = _start(run)
+    return earlier is not None and pretrained.stored_config(earlier).get("kind") == kind.kind
+
+
+def _start(run: HeadedRun) -> Path | None:
+    """The model to go on from; the shipped reader's encoder serves only on its own backbone."""
     if run.start_from is None:
-        return False
-    return pretrained.stored_config(pretrained.folder_of(run.target, run.start_from)).get("kind") == kind.kind
+        return None
+    folder = pretrained.folder_of(run.target, run.start_from)
+    if run.start_from == "reader" and pretrained.backbone_of(folder) != backbone.resolve(run.backbone):
+        return None
+    return folder
 
 
 def store(
@@ -60,15 +69,16 @@ def store(
     scores: Mapping[str, float],
 ) -> None:
     """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
-    config: dict[str, Any] = {"kind": kind.kind, "backbone": run.backbone, **scores}
+    config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **scores}
     if run.tuning.name == "full":
         # What this run froze but the earlier one had trained belongs to the model, too.
         checkpoints.save(target, {**start, **tensors}, config, run.storage or "int8")
         return
     config["tuning"] = run.tuning.options()
-    if run.start_from is not None:
-        folder = pretrained.folder_of(run.target, run.start_from)
-        named = run.start_from if run.start_from in pretrained.SHIPPED else str(folder.resolve())
+    folder = _start(run)
+    if folder is not None:
+        start_from = str(run.start_from)
+        named = start_from if start_from in pretrained.SHIPPED else str(folder.resolve())
         digest = pretrained.base_digest(folder)
         config["base"] = {"target": run.target, "model": named, "digest": digest}
     checkpoints.save(target, tensors, config, run.storage or "float32")

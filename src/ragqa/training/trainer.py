@@ -115,11 +115,12 @@ class Trainer:
         validate: Callable[[nn.Module], float],
         report: Callable[[dict[str, Any]], None],
         workers: Workers | None = None,
+        identity: str = "",
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
         self.schedule, self.folder = schedule, folder
         self.validate, self.report = validate, report
-        self.workers = workers or Workers()
+        self.workers, self.identity = workers or Workers(), identity
         self.weights = MasterWeights(model, dtype)
         self.optimizer = self._optimizer()
         self.step, self.best, self.stale = 0, -math.inf, 0
@@ -179,6 +180,10 @@ class Trainer:
         report_steps = min(50, max(1, steps // 40))
         if resume:
             self._load()
+        elif self.workers.first:
+            self._checkpoint.unlink(
+                missing_ok=True
+            )  # of an earlier run: a resumption must not take it for its own
         self.model.train()
         saved = started = time.monotonic()
         losses: list[float] = []
@@ -219,7 +224,11 @@ class Trainer:
     @property
     def begun(self) -> bool:
         """Whether there is a checkpoint to go on from."""
-        return (self.folder / "last.safetensors").exists()
+        return self._checkpoint.exists()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "last.safetensors"
 
     @property
     def _stopped(self) -> bool:
@@ -297,19 +306,27 @@ class Trainer:
             "best": self.best,
             "stale": self.stale,
             "schedule": asdict(self.schedule),
+            "identity": self.identity,
         }
-        _write(self.folder / "last.safetensors", tensors, {"position": json.dumps(position)})
+        _write(self._checkpoint, tensors, {"position": json.dumps(position)})
 
     def _load(self) -> None:
         from safetensors import safe_open
 
-        path = self.folder / "last.safetensors"
+        path = self._checkpoint
         if not path.exists():
             return
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
             position = json.loads(stored.metadata()["position"])
         _check_schedule(position["schedule"], asdict(self.schedule), path)
+        trained = {key.removeprefix("weight/") for key in tensors if key.startswith("weight/")}
+        if position.get("identity", self.identity) != self.identity or trained != self.weights.masters.keys():
+            raise TrainingError(
+                f"{path} was made with other data or settings",
+                accepted="the run that it belongs to",
+                next_step="restore them, or train without --resume (which begins again), or into another output",
+            )
         self.step, self.best, self.stale = position["step"], position["best"], position["stale"]
         by_kind: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():

@@ -20,12 +20,12 @@ class Workers:
 
     @classmethod
     def joined(cls) -> "Workers":
-        """Those that the environment of ``torchrun`` tells of: gloo between CPUs, NCCL between GPUs."""
+        """Those that the environment of ``torchrun`` tells of, joined by gloo: training computes on CPUs."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count < 2:
             return cls()
         if not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            torch.distributed.init_process_group("gloo")
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
     @property

@@ -11,6 +11,7 @@ import torch
 
 from ragqa import backbone, data
 from ragqa.data.faults import OnBad
+from ragqa.errors import DataError
 from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.pretrained import TEMPERATURE, folder_of
@@ -34,7 +35,16 @@ _BATCH = 16
 
 def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``; one that has an answer and no options gets them from its passage."""
-    return list(with_options(data.read(run.data, on_bad), run.options, run.split_seed))
+    read = data.read(run.data, on_bad)
+    found = list(with_options(read, run.options, run.split_seed))
+    if len(found) < len(read):
+        lost = len(read) - len(found)
+        on_bad(
+            DataError(
+                f"{lost} questions without options, whose passage does not hold {run.options - 1} others"
+            )
+        )
+    return found
 
 
 def task(run: ChoiceRun, split: Split, report: Report) -> Task:

@@ -57,7 +57,7 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
     """The encoder of ``run``.
 
     Raises:
-        TrainingError: a tuning whose additions cannot become part of a backbone.
+        TrainingError: a tuning whose additions cannot become part of a backbone, or passages beyond its input.
     """
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     if not tuning.folds:
@@ -65,7 +65,12 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
             f"what {run.tuning.name} adds cannot be folded into a backbone", accepted="full, lora, bitfit"
         )
     folder = backbone.resolve(run.backbone)
-    tokenizer = load_tokenizer(read_layout(folder).transformer)
+    layout = read_layout(folder)
+    if run.max_passage_tokens > layout.max_tokens:
+        raise TrainingError(
+            f"max_passage_tokens is {run.max_passage_tokens}", accepted=f"16 to {layout.max_tokens}"
+        )
+    tokenizer = load_tokenizer(layout.transformer)
     tokenizer.enable_truncation(run.max_passage_tokens)
     objective = MaskedObjective(tokenizer, share=run.masked_share)
     held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]

@@ -96,11 +96,13 @@ def _untuned(run: RetrieverRun) -> SentenceTransformerEncoder:
 def _training_passages(run: RetrieverRun, split: Split, corpus: Sequence[Passage]) -> list[Passage]:
     """The passages of training questions, and others of the corpus that no held-out question asks for.
 
-    A passage that validation or test asks for must not be one that training pushes away.
+    A passage that validation or test asks for must not be one that training pushes away, unless it is also the first
+    one that a training question asks for.
     """
-    own = distinct_passages(split.training)
+    first = {e.positives[0].id for e in split.training if e.positives}
+    held_out = {p.id for p in distinct_passages([*split.validation, *split.test])} - first
+    own = [p for p in distinct_passages(split.training) if p.id not in held_out]
     known = {p.id for p in own}
-    held_out = {p.id for p in distinct_passages([*split.validation, *split.test])}
     others = [p for p in corpus if p.id not in known and p.id not in held_out]
     room = max(0, run.negative_passages - len(own))
     return [*own, *random.Random(run.split_seed).sample(others, min(room, len(others)))]
@@ -184,7 +186,8 @@ def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: 
         tuning.merge(model)
         store_whole(model.encoder, source, target)
     else:
-        config = {"kind": "encoder", "backbone": run.backbone, "tuning": run.tuning.options()}
+        named = backbone.lasting_name(run.backbone)
+        config = {"kind": "encoder", "backbone": named, "tuning": run.tuning.options()}
         checkpoints.save(target, tensors, {**config, "best_validation_ndcg": round(best, 4)}, "float32")
     if not run.both_sides:
         passages = backbone.digest(source)
