@@ -102,8 +102,11 @@ class Pipeline:
     @property
     def reranker(self) -> Reranker:
         if self._reranker is None:
-            with self.timings.stage("load reranker"):
+            loading = Timings()
+            with loading.stage("load reranker"):
                 self._reranker = plugins.build("rerankers", self.config.reranker.options())
+            if self._reranker.candidates:  # one that reads nothing has no place in the account of time
+                self.timings.seconds |= loading.seconds
         return self._reranker
 
     @property
@@ -116,10 +119,12 @@ class Pipeline:
     def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> list[list[Hit]]:
         """At most ``top_k`` hits of each query (default: the configuration's), reranked."""
         top_k = self.config.top_k if top_k is None else top_k
-        depth = max(top_k, self.reranker.candidates) if top_k > 0 else top_k
-        hits = self.retriever.retrieve(queries, depth)
+        reranker = self.reranker
+        if not reranker.candidates or top_k < 1:
+            return self.retriever.retrieve(queries, top_k)
+        hits = self.retriever.retrieve(queries, max(top_k, reranker.candidates))
         with self.timings.stage("rerank"):
-            return [mine[:top_k] for mine in self.reranker.rerank(queries, hits)]
+            return [mine[:top_k] for mine in reranker.rerank(queries, hits)]
 
     def ask_many(self, queries: Sequence[Query], top_k: int | None = None) -> list[Answer]:
         """One answer for each query, its citations with their pages."""

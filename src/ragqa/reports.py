@@ -103,8 +103,7 @@ class Explanation:
         lines += [
             "",
             "time",
-            # A stage that is switched off takes no time worth a line.
-            *(f"  {name:<18} {1000 * s:8.1f} ms" for name, s in self.seconds.items() if s >= 5e-5),
+            *(f"  {name:<18} {1000 * value:8.1f} ms" for name, value in self.seconds.items()),
         ]
         return lines
 
