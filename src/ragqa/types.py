@@ -85,11 +85,19 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage and its fused score; greater is better. ``legs`` holds the raw score that each retriever gave it."""
+    """A passage and the score that orders it; greater is better. ``legs`` holds what each stage said of it.
+
+    Those are the raw scores of the retrievers and, after a reranker, its own and the fused one of before.
+    """
 
     passage: Passage
     score: float
     legs: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def fused(self) -> float:
+        """The score of the retrievers together, whatever came after them."""
+        return self.legs.get("fused", self.score)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def test_every_hit_stays_in_the_order_of_scores_between_0_and_1(
     values = [h.score for h in after]
     assert values == sorted(values, reverse=True)
     assert all(-1e-9 <= value <= 1 + 1e-9 for value in values)
+    assert {h.passage.id: h.fused for h in after} == {h.passage.id: h.score for h in before}
     read = {h.passage.id for h in before[: len(said)]}
     assert {h.passage.id for h in after if LEG in h.legs} == read
 

@@ -7,7 +7,7 @@ import pytest
 from ragqa.cli.training_view import tuning_lines
 from ragqa.errors import PluginError, TrainingError
 from ragqa.training.comparing import compare_tunings
-from ragqa.training.settings import ReaderRun, ScheduleConfig
+from ragqa.training.settings import ReaderRun, RerankerRun, RetrieverRun, Run, ScheduleConfig
 
 
 def run_of(folder: Path, bert: Path, questions: Path, test_documents: int = 1) -> ReaderRun:
@@ -37,6 +37,26 @@ def test_each_tuning_is_measured_on_the_same_test_questions(
     assert len(lines) == 5
     assert lines[2].startswith("before ")
     assert lines[3].startswith("full ")
+
+
+@pytest.mark.parametrize("kind", [RetrieverRun, RerankerRun])
+def test_other_targets_are_compared_by_their_own_measures(
+    tmp_path: Path, tiny_bert: Path, questions: Path, kind: type[Run]
+) -> None:
+    values = {
+        "data": questions,
+        "output": tmp_path,
+        "backbone": str(tiny_bert),
+        "validation_documents": 1,
+        "test_documents": 1,
+        "schedule": {"epochs": 1, "batch_groups": 12},
+    }
+    found = compare_tunings(kind.model_validate(values), ["full", "bitfit"], lambda _: None)
+    assert [t.comparison.questions for t in found] == [6, 6]
+    assert all(t.model_mb > 0 for t in found)
+    columns = tuning_lines(found)[1]
+    assert "nDCG@10" in columns
+    assert "recall@1" in columns
 
 
 def test_without_test_documents_or_with_an_unknown_name_nothing_is_trained(

@@ -202,6 +202,9 @@ def pretrain(
 
 @app.command("compare")
 def compare(
+    target: Annotated[
+        str, typer.Option("--target", help="What is trained: reader, retriever, reranker, choice.")
+    ] = "reader",
     data: Data = None,
     config: Config = None,
     output: Output = None,
@@ -209,15 +212,19 @@ def compare(
         TUNINGS
     ),
 ) -> None:
-    """Train the reader with every tuning on the same questions and print one table."""
+    """Train one target with every tuning on the same questions and print one table."""
     from ragqa.cli.training_view import TrainingView, tuning_lines
+    from ragqa.errors import UsageError
     from ragqa.training.comparing import compare_tunings
-    from ragqa.training.settings import ReaderRun
+    from ragqa.training.settings import ChoiceRun, ReaderRun, RerankerRun, RetrieverRun
 
+    kinds = {kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, ChoiceRun)}
+    if target not in kinds:
+        raise UsageError(f"--target {target}", accepted=", ".join(kinds))
     _quieten_transformers()
-    names = [name.strip() for name in tunings.split(",") if name.strip()]
+    names = _names(tunings) or ()
     with closing(TrainingView()) as view:
-        found = compare_tunings(_run(ReaderRun, data, config, output=output), names, view.show)
+        found = compare_tunings(_run(kinds[target], data, config, output=output), names, view.show)
     for line in tuning_lines(found):
         typer.echo(line)
 

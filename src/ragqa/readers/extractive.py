@@ -217,7 +217,7 @@ def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 def combined(span: SpanScore, hits: Sequence[Hit], weight: float) -> float:
     """ln P(span) plus the weighted retrieval score of its hit."""
-    return span.log_probability + weight * hits[span.passage].score
+    return span.log_probability + weight * hits[span.passage].fused
 
 
 def span_features(
@@ -240,7 +240,7 @@ def span_features(
         "lead": combined(best, hits, weight) - max(others, default=-30.0),
         "cosine": hit.legs.get("dense", 0.0),
         "coverage": coverage(wanted, hit.passage.titled_text, weights, unseen=1.0),
-        "fused": hit.score,
+        "fused": hit.fused,
     }
 
 
@@ -254,7 +254,7 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
     for number, text in enumerate(texts):
         for span in _statements(text):
             share = coverage(wanted, text[span.start : span.end], weights, unseen=3.0)
-            score = share + 0.2 * hits[number].score
+            score = share + 0.2 * hits[number].fused
             if best is None or score > best[0]:
                 runner_up = best[0] if best else 0.0
                 best = (score, number, span)

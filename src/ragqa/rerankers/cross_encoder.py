@@ -4,7 +4,8 @@ The new score is a convex combination, on [0, 1] as that of the retrievers:
 
     weight · (s - min s) / (max s - min s)  +  (1 - weight) · fused score
 
-with the scores s that the model gives to the candidates of one query.
+with the scores s that the model gives to the candidates of one query. The fused score stays among the ``legs``: a
+reader's weight and confidence were fitted on it.
 """
 
 import json
@@ -144,13 +145,17 @@ def combined(hits: Sequence[Hit], scores: Sequence[float], weight: float) -> lis
         replace(
             hit,
             score=weight * (score - low) / spread + (1 - weight) * hit.score,
-            legs={**hit.legs, LEG: score},
+            legs={**hit.legs, "fused": hit.score, LEG: score},
         )
         for hit, score in zip(read, scores, strict=True)
     ]
     found.sort(key=lambda hit: -hit.score)
     last = found[-1].score
-    return [*found, *(replace(hit, score=min(last, (1 - weight) * hit.score)) for hit in behind)]
+    rest = [
+        replace(hit, score=min(last, (1 - weight) * hit.score), legs={**hit.legs, "fused": hit.score})
+        for hit in behind
+    ]
+    return [*found, *rest]
 
 
 def _fitted_weight(folder: Path) -> float:

@@ -63,7 +63,7 @@ def _tuned(run: Run, name: str, report: Report) -> Tuned:
     seconds = time.monotonic() - started
     if finished.comparison is None:
         raise TrainingError("the test documents hold no answerable question", accepted="at least one")
-    size = (finished.model / "model.safetensors").stat().st_size / 1e6
+    size = sum(file.stat().st_size for file in finished.model.rglob("model.safetensors")) / 1e6
     return Tuned(name, finished.comparison, trained, seconds, _peak_mb(), size, finished.model)
 
 
