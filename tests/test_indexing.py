@@ -352,10 +352,10 @@ def test_progress_counts_up_to_the_total(docs: Path) -> None:
 
 def test_blocks_of_texts_reach_their_own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{word} stands alone here." for word in ("zinc", "iron", "gold", "iron", "lead", "gold", "tin")]
-    monkeypatch.setattr("ragqa.indexing._ENCODE_ROWS", 2)  # as a large index does with thousands
+    monkeypatch.setattr("ragqa.embedding._ENCODE_ROWS", 2)  # as a large index does with thousands
     docs = write(tmp_path / "docs", {f"{n}/metal.txt": text for n, text in enumerate(texts)})
     assert index(docs).embedded == 5
     by_blocks = hits(tmp_path / "index", ["gold", "iron", "tin"])
-    monkeypatch.setattr("ragqa.indexing._ENCODE_ROWS", 2048)
+    monkeypatch.setattr("ragqa.embedding._ENCODE_ROWS", 2048)
     build_index([docs], tmp_path / "other", HASHING)
     assert by_blocks == hits(tmp_path / "other", ["gold", "iron", "tin"])

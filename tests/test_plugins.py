@@ -91,4 +91,4 @@ def test_an_option_of_another_type_is_refused(kind: str, spec: dict[str, Any]) -
     ],
 )
 def test_whole_numbers_and_none_are_accepted_where_they_fit(kind: str, spec: dict[str, Any]) -> None:
-    plugins.check_options(kind, spec)
+    assert type(plugins.build(kind, spec)) is plugins.load_class(kind, spec["name"])

@@ -146,6 +146,7 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
 @pytest.mark.parametrize("target", ["reader", "retriever", "reranker", "choice", "pretrain"])
 def test_training_page_names_every_setting_with_its_default(target: str) -> None:
     from ragqa.training import settings
+    from ragqa.training.schedule import Schedule
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     shared, *parts = re.split(r"^### Settings of the (\w+)$", text, flags=re.MULTILINE)
@@ -153,7 +154,7 @@ def test_training_page_names_every_setting_with_its_default(target: str) -> None
     rows = re.compile(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", re.MULTILINE)
     stated = {**dict(rows.findall(shared)), **dict(rows.findall(own))}
     fields = dict(getattr(settings, f"{target.capitalize()}Run").model_fields)
-    for part, kind in (("schedule", settings.ScheduleConfig), ("mining", settings.MiningConfig)):
+    for part, kind in (("schedule", Schedule), ("mining", settings.MiningConfig)):
         section = fields.pop(part, None)
         default = section.default if section is not None and section.default is not None else kind()
         if section is not None:

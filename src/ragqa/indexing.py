@@ -8,33 +8,27 @@ A generation holds ``catalog.sqlite``, ``vectors.npy`` (rows as in the catalog, 
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ragqa import analysis, plugins
 from ragqa.catalog import Catalog, Counts, FileRecord
 from ragqa.catalog_writer import CatalogWriter
 from ragqa.config import Config
 from ragqa.discovery import Found, Skipped, discover
+from ragqa.embedding import VECTORS, Progress, write_searchers, write_vectors
 from ragqa.errors import DocumentError, IndexError_, IndexMissing, UsageError
 from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.isolation import LoaderProcess, Stamp, file_digest
 from ragqa.manifest import check_fingerprint
 from ragqa.paths import readable
-from ragqa.protocols import Encoder, Rows, Splitter, TermIndex, VectorStore
+from ragqa.protocols import Encoder, Splitter
 from ragqa.publishing import Draft, writer_lock
 
-CATALOG, VECTORS, DENSE, LEXICAL, CONFIG = "catalog.sqlite", "vectors.npy", "dense", "lexical", "config.json"
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage ("reading", "embedding"), how much is done and how much there is."""
-
-_ENCODE_ROWS = 2048
+CATALOG, CONFIG = "catalog.sqlite", "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +200,11 @@ def _write(
     embedded = 0
     if counts.passages:
         with Catalog(folder / CATALOG) as catalog:
-            known = former if reuse_vectors else None
-            embedded = _write_vectors(folder / VECTORS, catalog, encoder, known, progress)
-            _write_searchers(folder, catalog, config, progress)
+            known = None
+            if former is not None and reuse_vectors:
+                known = (former.catalog, former.generation.verified(VECTORS))
+            embedded = write_vectors(folder / VECTORS, catalog, encoder, known, progress)
+            write_searchers(folder, catalog, config, progress)
         (folder / CONFIG).write_text(json.dumps(_plain(config), indent=1), encoding="utf-8")
     return counts, _Written(added, embedded)
 
@@ -306,56 +302,3 @@ def _nothing(paths: Sequence[Path], skipped: Sequence[Skipped]) -> UsageError:
         accepted="a folder with text, Markdown, HTML, PDF, Office, CSV, JSON Lines or EPUB files",
         next_step="ragqa index PATH with such a folder; the present index, if any, is unchanged",
     )
-
-
-def _write_vectors(
-    path: Path,
-    catalog: Catalog,
-    encoder: Encoder,
-    former: _Former | None,
-    progress: Progress,
-) -> int:
-    """Vectors of all passages in row order: reused where the text is known, else encoded. Returns how many were."""
-    vectors = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.float32, shape=(len(catalog), encoder.dimension)
-    )
-    missing = np.arange(len(catalog))
-    if former is not None:
-        stored = np.load(former.generation.verified(VECTORS), mmap_mode="r")
-        places = catalog.rows_in(former.catalog)
-        known = np.flatnonzero(places >= 0)
-        for block in _blocks(known, 16 * _ENCODE_ROWS):
-            vectors[block] = stored[places[block]]
-        missing = np.flatnonzero(places < 0)
-    # Equal texts are embedded once: ``owners`` lists, text by text, the rows that hold it.
-    _, first, texts = np.unique(catalog.digests()[missing], return_index=True, return_inverse=True)
-    owners = missing[np.argsort(texts, kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(texts, minlength=len(first)))])
-    for block in _blocks(np.arange(len(first)), _ENCODE_ROWS):
-        progress("embedding", int(block[0]), len(first))
-        passages = catalog.passages(missing[first[block]].tolist())
-        encoded = encoder.encode_passages([p.titled_text for p in passages])
-        copies = np.diff(bounds)[block]
-        vectors[owners[bounds[block[0]] : bounds[block[-1] + 1]]] = np.repeat(encoded, copies, axis=0)
-    progress("embedding", len(first), len(first))
-    vectors.flush()
-    return len(first)
-
-
-def _blocks(rows: Rows, size: int) -> Iterable[Rows]:
-    return (rows[at : at + size] for at in range(0, len(rows), size))
-
-
-def _write_searchers(folder: Path, catalog: Catalog, config: Config, progress: Progress) -> None:
-    progress("searching structures", 0, 2)
-    store: VectorStore = plugins.build("stores", config.store.options())
-    store.add(np.load(folder / VECTORS, mmap_mode="r"))
-    (folder / DENSE).mkdir()
-    store.save(folder / DENSE)
-    del store
-    progress("searching structures", 1, 2)
-    lexical: TermIndex = plugins.build("indexes", config.lexical.options())
-    lexical.add([analysis.terms(p.titled_text) for p in catalog.all_passages()])
-    (folder / LEXICAL).mkdir()
-    lexical.save(folder / LEXICAL)
-    progress("searching structures", 2, 2)

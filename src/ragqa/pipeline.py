@@ -14,10 +14,11 @@ from ragqa import plugins
 from ragqa.catalog import Catalog
 from ragqa.config import Config
 from ragqa.decoding import clean
+from ragqa.embedding import DENSE, LEXICAL
 from ragqa.errors import UsageError
 from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.hybrid import HybridSearch, Timings
-from ragqa.indexing import CATALOG, DENSE, LEXICAL, config_of, fingerprint
+from ragqa.indexing import CATALOG, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
 from ragqa.protocols import Encoder, Reader, Reranker, TermIndex, VectorStore
 from ragqa.types import Answer, Hit, Query, page_of

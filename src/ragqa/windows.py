@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from ragqa.errors import ModelError
+from ragqa.types import Passage
 
 Ints = npt.NDArray[np.int64]
 
@@ -115,6 +116,27 @@ class Windower:
         kinds = np.ones(len(window.ids), dtype=np.int64)
         kinds[: int(np.argmax(window.ids == self.sep_id)) + 1] = 0
         return kinds
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """The windows of a query over several passages, the passage of each, and the tokens of each passage's text."""
+
+    windows: list[Window]
+    owners: list[int]
+    texts: list[TokenText]
+
+
+def lay_out(tokenizer: Tokenizer, windower: Windower, query: str, passages: Sequence[Passage]) -> LaidOut:
+    """Everything that a model reads of ``passages`` for one query, passage by passage."""
+    question, *rest = tokenize(tokenizer, [query, *(p.title for p in passages), *(p.text for p in passages)])
+    titles, texts = rest[: len(passages)], rest[len(passages) :]
+    pairs = [
+        (window, owner)
+        for owner, (title, text) in enumerate(zip(titles, texts, strict=True))
+        for window in windower.windows(question.ids, title.ids, text.ids)
+    ]
+    return LaidOut([window for window, _ in pairs], [owner for _, owner in pairs], texts)
 
 
 def _special(tokenizer: Tokenizer, name: str) -> int:

@@ -1,6 +1,11 @@
 """A tiny BERT and a handful of questions in SQuAD's form, so that whole training runs take a second."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,3 +89,35 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("squad") / "animals.json"
     path.write_text(json.dumps(squad()), encoding="utf-8")
     return path
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from ragqa.training import run, settings, trainer
+
+torch.set_num_threads(1)
+path, target, at = sys.argv[1:]
+update = trainer.Trainer._update
+
+def fatal(self, batches, rate):
+    if self.step == int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(self, batches, rate)
+
+trainer.Trainer._update = fatal
+run.finetune(settings.load_run(Path(path), settings.RUNS[target]), resume=False, report=print)
+"""
+
+
+@pytest.fixture
+def kill_at() -> Callable[[Path, str, int], None]:
+    """Begin the run of a YAML file in a process of its own, which dies at a step."""
+
+    def kill(path: Path, target: str, step: int) -> None:
+        command = [sys.executable, "-c", _KILLED, str(path), target, str(step)]
+        child = subprocess.run(command, env=os.environ, capture_output=True, check=False)
+        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+
+    return kill

@@ -7,7 +7,8 @@ import pytest
 from ragqa.cli.training_view import tuning_lines
 from ragqa.errors import PluginError, TrainingError
 from ragqa.training.comparing import compare_tunings
-from ragqa.training.settings import ReaderRun, RerankerRun, RetrieverRun, Run, ScheduleConfig
+from ragqa.training.schedule import Schedule
+from ragqa.training.settings import ReaderRun, RerankerRun, RetrieverRun, Run
 
 
 def run_of(folder: Path, bert: Path, questions: Path, test_documents: int = 1) -> ReaderRun:
@@ -18,7 +19,7 @@ def run_of(folder: Path, bert: Path, questions: Path, test_documents: int = 1) -
         validation_documents=1,
         test_documents=test_documents,
         hard_negatives=0,
-        schedule=ScheduleConfig(epochs=1, batch_groups=12),
+        schedule=Schedule(epochs=1, batch_groups=12),
     )
 
 

@@ -1,10 +1,7 @@
 """``finetune`` of the retriever: questions find their passages better, and other tools load what comes out."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +20,6 @@ from ragqa.training.settings import RetrieverRun, load_run
 QUESTIONS = ["Where does the walrus of group 1 live?", "How often was the toad of group 2 seen?"]
 
 LONG = {"epochs": 40, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 20}
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from ragqa.training import run, settings, trainer
-
-torch.set_num_threads(1)
-update = trainer.Trainer._update
-
-def fatal(self, groups, rate):
-    if self.step == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return update(self, groups, rate)
-
-trainer.Trainer._update = fatal
-run.finetune(settings.load_run(Path(sys.argv[1]), settings.RetrieverRun), resume=False, report=print)
-"""
 
 
 def described(folder: Path, bert: Path, questions: Path, **more: Any) -> Path:
@@ -141,14 +120,17 @@ def test_an_encoder_of_queries_leaves_the_index_valid_and_belongs_to_its_passage
 
 @pytest.mark.parametrize("both_sides", [False, True])
 def test_a_killed_run_goes_on_to_the_same_weights(
-    tmp_path: Path, tiny_bert: Path, questions: Path, both_sides: bool
+    tmp_path: Path,
+    tiny_bert: Path,
+    questions: Path,
+    both_sides: bool,
+    kill_at: Callable[[Path, str, int], None],
 ) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     trained(tmp_path / "whole", tiny_bert, questions, both_sides=both_sides)
     path = described(tmp_path / "killed", tiny_bert, questions, both_sides=both_sides)
-    child = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=os.environ, capture_output=True)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    kill_at(path, "retriever", 5)
     finetune(load_run(path, RetrieverRun), resume=True, report=lambda _: None)
     for name in ("last.safetensors", "best.safetensors"):
         killed, whole = tmp_path / "killed" / "run" / name, tmp_path / "whole" / "run" / name

@@ -1,11 +1,8 @@
 """``finetune_reader`` from questions to a folder that answers, also after its process was killed."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +22,6 @@ from ragqa.training.settings import ReaderRun, load_run
 from ragqa.types import Hit, Passage, Query
 
 KILL_AT = 5
-
-KILLED = f"""
-import os, signal, sys
-from pathlib import Path
-import torch
-from ragqa.training import run, settings, trainer
-
-torch.set_num_threads(1)
-update = trainer.Trainer._update
-
-def fatal(self, groups, rate):
-    if self.step == {KILL_AT}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return update(self, groups, rate)
-
-trainer.Trainer._update = fatal
-run.finetune(settings.load_run(Path(sys.argv[1]), settings.ReaderRun), resume=False, report=print)
-"""
 
 
 def described(folder: Path, bert: Path, questions: Path, **more: Any) -> Path:
@@ -126,11 +105,15 @@ def test_the_trained_reader_cites_its_passages(trained: Path) -> None:
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
-    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path,
+    tmp_path: Path,
+    tiny_bert: Path,
+    questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kill_at: Callable[[Path, str, int], None],
 ) -> None:
     path = described(tmp_path, tiny_bert, questions)
-    child = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=os.environ, capture_output=True)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    kill_at(path, "reader", KILL_AT)
     monkeypatch.setattr("ragqa.training.targets.reader.fit_calibration", lambda *_: None)
     torch.set_num_threads(1)
     steps: list[int] = []

@@ -1,7 +1,7 @@
 """The loop: batches, the learning rate, equal seeds, and runs that are cut short and go on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from ragqa.errors import TrainingError
 from ragqa.models.span import SpanModel
 from ragqa.training.layers import freeze
 from ragqa.training.objectives.span import SpanBatch, SpanObjective
-from ragqa.training.trainer import Schedule, Trainer, bucketed_batches
+from ragqa.training.schedule import Schedule, bucketed_batches
+from ragqa.training.trainer import Trainer
 from ragqa.windows import load_tokenizer
 
 STEPS = 9
@@ -95,7 +96,6 @@ def test_batches_that_make_one_step_have_the_gradient_of_their_union(
     whole, parts = gradients
     assert whole.keys() == parts.keys()
     assert all(torch.allclose(whole[name], parts[name], atol=1e-5) for name in whole)
-    assert Schedule(accumulate_batches=3).accumulate_batches == 3
     assert trainer._steps_per_epoch == 3  # 36 questions in batches of 4, three of them a step
 
 
@@ -107,7 +107,9 @@ def test_every_optimizer_learns_and_resumes(
         torch.manual_seed(0)
         said: list[dict[str, Any]] = []
         rate = 3e-3 if optimizer == "adamw" else 0.1
-        schedule = replace(SCHEDULE, optimizer=optimizer, learning_rate=rate, head_learning_rate=rate)
+        schedule = SCHEDULE.model_copy(
+            update={"optimizer": optimizer, "learning_rate": rate, "head_learning_rate": rate}
+        )
         found = Trainer(
             SpanModel.from_backbone(tiny_bert, dropout=0.0),
             SpanObjective(load_tokenizer(tiny_bert)),
@@ -178,7 +180,7 @@ def start(tiny_bert: Path, questions: Path) -> Start:
             model,
             objective,
             squad.load(questions),
-            Schedule(**{**{f: getattr(SCHEDULE, f) for f in SCHEDULE.__slots__}, "seed": seed}),
+            SCHEDULE.model_copy(update={"seed": seed}),
             folder,
             dtype=dtype,
             validate=lambda _: float(model.head.weight.float().mean()),
@@ -285,7 +287,7 @@ def test_a_checkpoint_of_another_schedule_is_refused(start: Start, tmp_path: Pat
     with pytest.raises(Cut):
         trainer.train(resume=False)
     changed, _ = start(tmp_path)
-    changed.schedule = replace(SCHEDULE, learning_rate=1e-3, checkpoint_minutes=9.0)
+    changed.schedule = SCHEDULE.model_copy(update={"learning_rate": 1e-3, "checkpoint_minutes": 9.0})
     with pytest.raises(TrainingError, match=r"another schedule: learning_rate 0\.003 there, 0\.001 here; "):
         changed.train(resume=True)
 
@@ -295,7 +297,7 @@ def test_a_run_stops_when_the_score_no_longer_rises_and_resuming_does_not_go_on(
 ) -> None:
     def patient() -> Trainer:
         trainer, _ = start(tmp_path)
-        trainer.schedule = replace(SCHEDULE, patience=2)
+        trainer.schedule = SCHEDULE.model_copy(update={"patience": 2})
         trainer.validate = lambda _: 0.5
         return trainer
 

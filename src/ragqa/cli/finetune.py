@@ -13,6 +13,8 @@ Config = Annotated[
 ]
 TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 
+COMPARED = ("reader", "retriever", "reranker", "choice")
+
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder."),
@@ -40,25 +42,30 @@ def group() -> None:
     """Train a model on labelled questions."""
 
 
-@app.command("reader")
-def reader(
-    data: Data = None,
-    config: Config = None,
-    tuning: Tuning = None,
-    freeze: Freeze = None,
-    train_top: TrainTop = None,
-    output: Output = None,
-    search: Search = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run."""
-    from ragqa.training.settings import ReaderRun
+def _enrol(target: str, description: str, usage: str) -> None:
+    """Add the command that trains ``target``; ``usage`` says how its {model} is used."""
 
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(ReaderRun, data, config, output=output, **which), resume, dry_run, search)
-    if model:
-        typer.echo(f"{model}: use it with --set reader.model={model}")
+    @app.command(target, help=description)
+    def command(
+        data: Data = None,
+        config: Config = None,
+        tuning: Tuning = None,
+        freeze: Freeze = None,
+        train_top: TrainTop = None,
+        output: Output = None,
+        search: Search = None,
+        resume: Resume = False,
+        dry_run: DryRun = False,
+    ) -> None:
+        which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+        _train(_run(target, data, config, output=output, **which), usage, resume, dry_run, search)
+
+
+_enrol(
+    "reader",
+    "Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run.",
+    "--set reader.model={model}",
+)
 
 
 @app.command("retriever")
@@ -80,61 +87,23 @@ def retriever(
     dry_run: DryRun = False,
 ) -> None:
     """Train the encoder of queries (or of both) on questions of your own, so that the right passage comes first."""
-    from ragqa.training.settings import RetrieverRun
-
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    run = _run(RetrieverRun, data, config, output=output, both_sides=both_sides, **which)
-    model = _train(run, resume, dry_run, search)
-    if model and run.both_sides:
-        typer.echo(f"{model}: use it with ragqa index PATH --reembed --set encoder.model={model}")
-    elif model:
-        typer.echo(f"{model}: use it with --set encoder.query_model={model}")
+    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top, "both_sides": both_sides}
+    run = _run("retriever", data, config, output=output, **which)
+    whole = "ragqa index PATH --reembed --set encoder.model={model}"
+    usage = whole if run.both_sides else "--set encoder.query_model={model}"
+    _train(run, usage, resume, dry_run, search)
 
 
-@app.command("reranker")
-def reranker(
-    data: Data = None,
-    config: Config = None,
-    tuning: Tuning = None,
-    freeze: Freeze = None,
-    train_top: TrainTop = None,
-    output: Output = None,
-    search: Search = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train a model that reads each question with each hit and puts the one that answers first."""
-    from ragqa.training.settings import RerankerRun
-
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(RerankerRun, data, config, output=output, **which), resume, dry_run, search)
-    if model:
-        typer.echo(f"{model}: use it with --set reranker.name=cross_encoder --set reranker.model={model}")
-
-
-@app.command("choice")
-def choice(
-    data: Data = None,
-    config: Config = None,
-    tuning: Tuning = None,
-    freeze: Freeze = None,
-    train_top: TrainTop = None,
-    output: Output = None,
-    search: Search = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train a model that chooses among options (A to E); questions with answers get options from their passage."""
-    from ragqa.training.settings import ChoiceRun
-
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(ChoiceRun, data, config, output=output, **which), resume, dry_run, search)
-    if model:
-        typer.echo(f"{model}: use it with --choices 'a|b|c' --set reader.model={model}")
-
-
-def _unseen(_: Any) -> None:
-    """Of several processes only the first one shows anything."""
+_enrol(
+    "reranker",
+    "Train a model that reads each question with each hit and puts the one that answers first.",
+    "--set reranker.name=cross_encoder --set reranker.model={model}",
+)
+_enrol(
+    "choice",
+    "Train a model that chooses among options (A to E); questions with answers get options from their passage.",
+    "--choices 'a|b|c' --set reader.model={model}",
+)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -142,8 +111,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | None:
-    """Train and print the comparison; the folder of the model, or None after a dry run."""
+def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None) -> None:
+    """Train, and print the comparison and how the model is used."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.training.recording import Recorder
     from ragqa.training.run import finetune, plan
@@ -153,19 +122,18 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
     _quieten_transformers()
     first = Workers.joined().first
     with closing(TrainingView()) as view:
-        show = view.show if first else _unseen
         if dry_run:
-            plan(run, show)
-            return None
+            plan(run, view.show)
+            return
         if resume:
             run = as_searched(run)
         elif tries is not None:
-            run, tried = search(run, tries, show)
+            run, tried = search(run, tries, view.show)
             for line in table(tried, "validation score") if first else ():
                 typer.echo(line)
-        if not first:
-            finetune(run, resume=resume, report=_unseen)
-            return None
+        if not first:  # one process records and prints for all
+            finetune(run, resume=resume, report=view.show)
+            return
         with Recorder(run.output, resume=resume) as recorder:
 
             def report(values: dict[str, Any]) -> None:
@@ -175,7 +143,7 @@ def _train(run: Any, resume: bool, dry_run: bool, tries: int | None) -> Path | N
             finished = finetune(run, resume=resume, report=report)
     for line in comparison_lines(finished.comparison):
         typer.echo(line)
-    return finished.model
+    typer.echo(f"{finished.model}: use it with {usage.format(model=finished.model)}")
 
 
 def pretrain(
@@ -192,18 +160,15 @@ def pretrain(
     dry_run: DryRun = False,
 ) -> None:
     """Train the backbone to guess hidden words of your documents, before it is trained for a task."""
-    from ragqa.training.settings import PretrainRun
-
     which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    model = _train(_run(PretrainRun, data, config, output=output, **which), resume, dry_run, search)
-    if model:
-        typer.echo(f"{model}: use it as the backbone of other runs (backbone: {model})")
+    run = _run("pretrain", data, config, output=output, **which)
+    _train(run, "backbone: {model} in the file of another run", resume, dry_run, search)
 
 
 @app.command("compare")
 def compare(
     target: Annotated[
-        str, typer.Option("--target", help="What is trained: reader, retriever, reranker, choice.")
+        str, typer.Option("--target", help=f"What is trained: {', '.join(COMPARED)}.")
     ] = "reader",
     data: Data = None,
     config: Config = None,
@@ -216,15 +181,13 @@ def compare(
     from ragqa.cli.training_view import TrainingView, tuning_lines
     from ragqa.errors import UsageError
     from ragqa.training.comparing import compare_tunings
-    from ragqa.training.settings import ChoiceRun, ReaderRun, RerankerRun, RetrieverRun
 
-    kinds = {kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, ChoiceRun)}
-    if target not in kinds:
-        raise UsageError(f"--target {target}", accepted=", ".join(kinds))
+    if target not in COMPARED:
+        raise UsageError(f"--target {target}", accepted=", ".join(COMPARED))
     _quieten_transformers()
     names = _names(tunings) or ()
     with closing(TrainingView()) as view:
-        found = compare_tunings(_run(kinds[target], data, config, output=output), names, view.show)
+        found = compare_tunings(_run(target, data, config, output=output), names, view.show)
     for line in tuning_lines(found):
         typer.echo(line)
 
@@ -238,22 +201,22 @@ def calibrate(
     """Fit the confidence and the operating point of a reader again, without training it."""
     from ragqa.cli.training_view import TrainingView
     from ragqa.training.run import calibrate_reader
-    from ragqa.training.settings import ReaderRun
 
     with closing(TrainingView()) as view:
-        calibrate_reader(_run(ReaderRun, data, config), model, view.show)
+        calibrate_reader(_run("reader", data, config), model, view.show)
     typer.echo(f"{model}/calibration.json")
 
 
-def _run(kind: Any, data: Path | None, config: Path | None, **options: Any) -> Any:
+def _run(target: str, data: Path | None, config: Path | None, **options: Any) -> Any:
     """The run that the options describe: a file's, or one that trains the shipped model further.
 
     Raises:
         UsageError: neither data nor a file.
     """
     from ragqa.errors import UsageError
-    from ragqa.training.settings import ReaderRun, load_run
+    from ragqa.training.settings import RUNS, ReaderRun, load_run
 
+    kind: Any = RUNS[target]
     if config is None and data is None:
         raise UsageError(
             "there is nothing to train on",

@@ -22,7 +22,7 @@ from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentence_around, sentences, term_weights
 from ragqa.spans import Reading, SpanScore, best_spans
 from ragqa.types import Answer, Citation, Hit, Query, Span
-from ragqa.windows import TokenText, Window, Windower, load_tokenizer, pad, tokenize
+from ragqa.windows import LaidOut, Windower, lay_out, load_tokenizer, pad
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
 MAX_ANSWER_TOKENS = 256
@@ -153,7 +153,10 @@ class ExtractiveReader:
         return found
 
     def _read_together(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Reading | None]:
-        asked = [self._lay_out(query, mine) for query, mine in zip(queries, hits, strict=True)]
+        asked = [
+            lay_out(self._tokenizer, self._windower, query.text, [hit.passage for hit in mine])
+            for query, mine in zip(queries, hits, strict=True)
+        ]
         windows = [window for one in asked for window in one.windows]
         plans = plan([len(window.ids) for window in windows])
         batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
@@ -168,20 +171,7 @@ class ExtractiveReader:
             found.append(self._best_spans(one, mine) if mine else None)
         return found
 
-    def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
-        passages = [hit.passage for hit in hits]
-        question, *rest = tokenize(
-            self._tokenizer, [query.text, *(p.title for p in passages), *(p.text for p in passages)]
-        )
-        titles, texts = rest[: len(passages)], rest[len(passages) :]
-        pairs = [
-            (window, owner)
-            for owner, (title, text) in enumerate(zip(titles, texts, strict=True))
-            for window in self._windower.windows(question.ids, title.ids, text.ids)
-        ]
-        return _Asked([w for w, _ in pairs], [o for _, o in pairs], texts)
-
-    def _best_spans(self, asked: "_Asked", scores: "Sequence[_WindowScores]") -> Reading:
+    def _best_spans(self, asked: LaidOut, scores: "Sequence[_WindowScores]") -> Reading:
         start, end, answerable = (_stacked([row[part] for row in scores]) for part in range(3))
         return best_spans(
             start,
@@ -196,15 +186,6 @@ class ExtractiveReader:
 
 _WindowScores = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 """Start scores, end scores and answerable positions of one window, each (L,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The windows of one query, the hit of each, and the tokens of each hit's text."""
-
-    windows: list[Window]
-    owners: list[int]
-    texts: list[TokenText]
 
 
 def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

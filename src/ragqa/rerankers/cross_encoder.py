@@ -20,7 +20,7 @@ from ragqa.errors import ConfigError
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import plan
 from ragqa.types import Hit, Query
-from ragqa.windows import Window, Windower, load_tokenizer, pad, tokenize
+from ragqa.windows import Window, Windower, lay_out, load_tokenizer, pad
 
 LEG = "reranker"
 """Under this name a hit's ``legs`` hold what the model itself said."""
@@ -85,21 +85,14 @@ class CrossEncoderReranker:
         if is_han(query.text):
             return _Asked([], [], 0)
         passages = [hit.passage for hit in hits[: self.candidates]]
-        question, *rest = tokenize(
-            self._tokenizer, [query.text, *(p.title for p in passages), *(p.text for p in passages)]
-        )
-        windows: list[Window] = []
-        owners: list[int] = []
-        tokens = read = 0
-        for owner, (title, text) in enumerate(zip(rest, rest[len(passages) :], strict=False)):
-            mine = list(self._windower.windows(question.ids, title.ids, text.ids))
-            tokens += sum(len(window.ids) for window in mine)
+        laid = lay_out(self._tokenizer, self._windower, query.text, passages)
+        tokens, count = 0, len(laid.windows)
+        for window, owner in zip(laid.windows, laid.owners, strict=True):
+            tokens += len(window.ids)
             if owner >= 2 and self._too_long(tokens):
+                count = laid.owners.index(owner)
                 break
-            windows += mine
-            owners += [owner] * len(mine)
-            read = owner + 1
-        return _Asked(windows, owners, read)
+        return _Asked(laid.windows[:count], laid.owners[:count], len(set(laid.owners[:count])))
 
     def _too_long(self, tokens: int) -> bool:
         known = self._budget is not None and self._seconds_per_token is not None

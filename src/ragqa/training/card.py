@@ -1,7 +1,8 @@
 """The model card: what a trained model was made of and how good it was then."""
 
 from ragqa.training.judging import Comparison, Measured
-from ragqa.training.settings import Run, ScheduleConfig
+from ragqa.training.schedule import Schedule
+from ragqa.training.settings import Run
 from ragqa.training.splitting import Split, document_of
 
 _SHARED = {"data", "output", "backbone", "tuning", "freeze", "dropout", "schedule"}
@@ -9,7 +10,7 @@ _SHARED = {"data", "output", "backbone", "tuning", "freeze", "dropout", "schedul
 
 
 def model_card(
-    run: Run, schedule: ScheduleConfig, split: Split, measure: str, best: float, comparison: Comparison | None
+    run: Run, schedule: Schedule, split: Split, measure: str, best: float, comparison: Comparison | None
 ) -> str:
     """Markdown for the README.md beside the weights."""
     documents = len({document_of(e) for e in split.training})

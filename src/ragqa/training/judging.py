@@ -12,7 +12,7 @@ from ragqa.evaluation.significance import Difference, paired
 from ragqa.spans import best_spans
 from ragqa.training.objectives.span import SpanObjective
 from ragqa.types import Example
-from ragqa.windows import pad, tokenize
+from ragqa.windows import lay_out, pad
 
 _BATCH = 32
 
@@ -65,22 +65,16 @@ def _measured(before: Sequence[float], after: Sequence[float]) -> Measured:
 
 
 def _answers(model: nn.Module, objective: SpanObjective, batch: Sequence[Example]) -> list[str]:
-    passages = [e.positives[0] for e in batch]
     tokenizer, windower = objective.tokenizer, objective.windower
-    queries = tokenize(tokenizer, [e.query.text for e in batch])
-    titles = tokenize(tokenizer, [p.title for p in passages])
-    texts = tokenize(tokenizer, [p.text for p in passages])
-    cut = [
-        list(windower.windows(q.ids, t.ids, x.ids)) for q, t, x in zip(queries, titles, texts, strict=True)
-    ]
-    flat = [window for windows in cut for window in windows]
+    passages = [e.positives[0] for e in batch]
+    laid = [lay_out(tokenizer, windower, e.query.text, [p]) for e, p in zip(batch, passages, strict=True)]
+    flat = [window for one in laid for window in one.windows]
     ids, mask, kinds, answerable = pad(flat, windower)
     start, end = (scores.numpy() for scores in model(*map(torch.from_numpy, (ids, mask, kinds))))
     found, row = [], 0
-    for windows, text, passage in zip(cut, texts, passages, strict=True):
-        rows = slice(row, row + len(windows))
-        row += len(windows)
-        owners = [0] * len(windows)
-        spans = best_spans(start[rows], end[rows], answerable[rows], windows, owners, [text]).spans
+    for one, passage in zip(laid, passages, strict=True):
+        rows = slice(row, row + len(one.windows))
+        row += len(one.windows)
+        spans = best_spans(start[rows], end[rows], answerable[rows], one.windows, one.owners, one.texts).spans
         found.append(passage.text[spans[0].start : spans[0].end] if spans else "")
     return found

@@ -20,11 +20,12 @@ from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.settings import ReaderRun, Run, ScheduleConfig
+from ragqa.training.schedule import Schedule
+from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, by_document
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
-from ragqa.training.trainer import Schedule, Trainer
+from ragqa.training.trainer import Trainer
 from ragqa.training.workers import Workers
 
 
@@ -40,7 +41,7 @@ class Finished:
 class Prepared:
     """A run before its first step."""
 
-    schedule: ScheduleConfig
+    schedule: Schedule
     split: Split
     task: Task
     trainer: Trainer
@@ -60,8 +61,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     workers = Workers.joined()
-    if not workers.first:
-        report = _silent
+    report = workers.voice(report)
     prepared = prepare(run, report)
     task, trainer = prepared.task, prepared.trainer
     before = None
@@ -105,6 +105,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     keep_freed_memory()
+    report = Workers.joined().voice(report)
     _refuse_own_output(run)
     split = _split(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
@@ -121,7 +122,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         task.model,
         task.objective,
         task.training,
-        Schedule(**schedule.model_dump()),
+        schedule,
         run.output,
         dtype=torch.bfloat16 if devices.choose_precision("auto", "cpu") == "bf16" else torch.float32,
         validate=task.validate,
@@ -141,10 +142,6 @@ def prepare(run: Run, report: Report) -> Prepared:
     return Prepared(schedule, split, task, trainer)
 
 
-def _silent(_: dict[str, Any]) -> None:
-    """What processes beside the first report."""
-
-
 def _target(run: Run) -> Any:
     """The module of ``training/targets`` that trains what ``run`` describes."""
     return import_module(f"ragqa.training.targets.{run.target}")
@@ -159,7 +156,8 @@ def _identity(run: Run) -> str:
 
 
 def _refuse_own_output(run: Run) -> None:
-    """
+    """Keep a model from being replaced by what is made from it.
+
     Raises:
         TrainingError: the new model would be written over the one that it is made from.
     """

@@ -7,8 +7,10 @@ import numpy as np
 
 from ragqa.errors import TrainingError
 from ragqa.training.run import prepare
-from ragqa.training.settings import Run, ScheduleConfig
+from ragqa.training.schedule import Schedule
+from ragqa.training.settings import Run
 from ragqa.training.task import Report
+from ragqa.training.workers import Workers
 
 SPREAD = 4.0
 """The rates lie between the usual one divided and multiplied by this, evenly in their logarithm."""
@@ -45,6 +47,7 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     """
     if tries < 2:
         raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
+    report = Workers.joined().voice(report)
     first = prepare(run, report)
     usual, whole = first.schedule, first.trainer.steps
     steps = min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
@@ -64,11 +67,11 @@ def as_searched(run: Run) -> Run:
     path = run.output / CHOSEN
     if not path.is_file():
         return run
-    schedule = ScheduleConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    schedule = Schedule.model_validate_json(path.read_text(encoding="utf-8"))
     return run.model_copy(update={"schedule": schedule})
 
 
-def _schedule(usual: ScheduleConfig, rate: float, steps: int) -> ScheduleConfig:
+def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:
     head = round(usual.head_learning_rate * rate / usual.learning_rate, 8)
     return usual.model_copy(
         update={
@@ -81,7 +84,7 @@ def _schedule(usual: ScheduleConfig, rate: float, steps: int) -> ScheduleConfig:
     )
 
 
-def _try(run: Run, schedule: ScheduleConfig, number: int, report: Report) -> Tried:
+def _try(run: Run, schedule: Schedule, number: int, report: Report) -> Tried:
     output = run.output / "search" / str(number)
     prepared = prepare(run.model_copy(update={"schedule": schedule, "output": output}), lambda _: None)
     try:

@@ -11,33 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ragqa.config import PluginSpec
 from ragqa.errors import ConfigError
 from ragqa.training.checking import Labels
-
-
-class ScheduleConfig(BaseModel):
-    """See ``ragqa.training.trainer.Schedule``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(2, ge=1)
-    max_steps: int | None = Field(None, ge=1, description="end (and decay the learning rate) earlier")
-    patience: int | None = Field(
-        None, ge=1, description="end after so many validations without a better score"
-    )
-    batch_groups: int = Field(32, ge=1)
-    accumulate_batches: int = Field(1, ge=1, description="batches whose gradients make one step")
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    decay: Literal["linear", "cosine", "constant"] = Field("linear", description="of the learning rate")
-    learning_rate: float = Field(2.5e-4, gt=0)
-    head_learning_rate: float = Field(1e-3, gt=0)
-    layer_rate_decay: float = Field(
-        1.0, gt=0, le=1, description="learning rate of a layer over that of the layer above it"
-    )
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_share: float = Field(0.06, ge=0, lt=1)
-    clip_norm: float = Field(1.0, gt=0)
-    seed: int = 13
-    checkpoint_minutes: float = Field(5.0, gt=0)
-    validate_steps: int = Field(1000, ge=1)
+from ragqa.training.schedule import Schedule
 
 
 class MiningConfig(BaseModel):
@@ -88,7 +62,7 @@ class Run(BaseModel):
     )
     split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
-    schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
+    schedule: Schedule | None = Field(None, description="default: by the number of questions")
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -97,7 +71,7 @@ class Run(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
     @abstractmethod
-    def default_schedule(self, questions: int, rate: float) -> "ScheduleConfig":
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A schedule for so many training questions; ``rate`` times the learning rate that full tuning would have."""
 
 
@@ -131,7 +105,7 @@ class ReaderRun(HeadedRun):
         0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
     )
 
-    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """Few questions are seen more often, in smaller batches, and judged once an epoch.
 
         A trained reader is changed at half the rate of one with fresh heads, whose own rate would tear at what its
@@ -141,13 +115,13 @@ class ReaderRun(HeadedRun):
         epochs = 5 if questions < 1000 else 3 if questions < 10_000 else 2
         goes_on = self.start_from is not None
         full = 1.2e-4 if goes_on else 2.5e-4
-        return ScheduleConfig(
+        return Schedule(
             epochs=epochs,
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
             head_learning_rate=full if goes_on else 1e-3,
-            validate_steps=max(1, min(1000, -(-questions // batch))),
+            validate_steps=_once_an_epoch(questions, batch, at_most=1000),
         )
 
 
@@ -160,7 +134,7 @@ class RerankerRun(HeadedRun):
     output: Path = Field(Path("runs/reranker"), description="folder for checkpoints, metrics and the model")
     start_from: str | None = Field(
         "reader",
-        description="builtin, reader (the shipped reader's encoder), a folder, or none: a fresh head",
+        description="builtin, reader (the encoder of the shipped one), a folder, or null: a fresh head",
     )
     hard_negatives: int = Field(8, ge=1, description="negatives mined for each question")
     negatives: int = Field(3, ge=1, description="of them in a group, drawn anew each epoch")
@@ -171,16 +145,16 @@ class RerankerRun(HeadedRun):
     validation_questions: int = Field(150, ge=1)
     candidates: int = Field(10, ge=2, description="hits that are reordered for a held-out question")
 
-    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A group has several passages: fewer of them make a batch."""
         batch = 16 if questions >= 2000 else 8
         full = 1.5e-4
-        return ScheduleConfig(
+        return Schedule(
             epochs=1 if questions >= 10_000 else 2 if questions >= 1000 else 4,
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
-            validate_steps=max(1, min(500, -(-questions // batch))),
+            validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 
 
@@ -193,7 +167,7 @@ class ChoiceRun(HeadedRun):
     output: Path = Field(Path("runs/choice"), description="folder for checkpoints, metrics and the model")
     start_from: str | None = Field(
         "reader",
-        description="builtin, reader (the shipped reader's encoder), a folder, or none: a fresh head",
+        description="builtin, reader (the encoder of the shipped one), a folder, or null: a fresh head",
     )
     options: int = Field(
         4,
@@ -203,15 +177,15 @@ class ChoiceRun(HeadedRun):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all options")
 
-    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A group has a row for each option."""
         batch = 16 if questions >= 2000 else 8
-        return ScheduleConfig(
+        return Schedule(
             epochs=3 if questions < 50_000 else 1,
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * 1e-4, 6),
-            validate_steps=max(1, min(500, -(-questions // batch))),
+            validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 
 
@@ -237,14 +211,14 @@ class PretrainRun(Run):
         200, ge=16, description="documents are cut into passages of at most so many"
     )
 
-    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """By the number of passages."""
-        return ScheduleConfig(
+        return Schedule(
             epochs=20 if questions < 2000 else 5 if questions < 20_000 else 1,
             patience=4,
             batch_groups=32,
             learning_rate=round(rate * 1e-4, 6),
-            validate_steps=max(1, min(500, -(-questions // 32))),
+            validate_steps=_once_an_epoch(questions, 32, at_most=500),
         )
 
 
@@ -269,19 +243,29 @@ class RetrieverRun(Run):
     validation_passages: int = Field(
         2000, ge=1, description="passages that held-out questions are searched in, at least their own"
     )
-    schedule: ScheduleConfig | None = Field(None, description="default: by the number of questions")
 
-    def default_schedule(self, questions: int, rate: float) -> ScheduleConfig:
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A group is a passage with its questions."""
         batch = 64 if questions >= 10_000 else 32 if questions >= 1000 else 16
         full = 1e-4 if self.both_sides else 2e-4
-        return ScheduleConfig(
+        return Schedule(
             epochs=1 if questions >= 50_000 else 3 if questions >= 5000 else 8,
             patience=4,
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
-            validate_steps=max(1, min(200, -(-questions // batch))),
+            validate_steps=_once_an_epoch(questions, batch, at_most=200),
         )
+
+
+RUNS: Mapping[str, type[Run]] = {
+    kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, ChoiceRun, PretrainRun)
+}
+"""Target → the settings of its runs."""
+
+
+def _once_an_epoch(questions: int, batch: int, *, at_most: int) -> int:
+    """Steps between validations: those of an epoch, up to ``at_most``."""
+    return max(1, min(at_most, -(-questions // batch)))
 
 
 RunType = TypeVar("RunType", bound=Run)

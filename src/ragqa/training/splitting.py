@@ -55,3 +55,10 @@ def by_document(examples: Sequence[Example], validation: int | None, test: int |
     for example in examples:
         parts[held_out.get(document_of(example), "training")].append(example)
     return Split(*(tuple(part) for part in parts.values()))
+
+
+def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+    """The examples in an order that only ``seed`` decides."""
+    found = list(examples)
+    random.Random(seed).shuffle(found)
+    return found

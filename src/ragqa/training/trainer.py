@@ -8,8 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,15 +19,9 @@ from torch import Tensor, nn
 from ragqa.errors import TrainingError
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
+from ragqa.training.schedule import Schedule, bucketed_batches
 from ragqa.training.workers import Workers
 from ragqa.types import Example
-
-
-class SizedGroup(Protocol):
-    """What the loop must know about a group: how many tokens its longest row has."""
-
-    @property
-    def length(self) -> int: ...
 
 
 class Objective(Protocol):
@@ -45,59 +38,6 @@ class Objective(Protocol):
     def state(self) -> dict[str, Tensor]: ...
 
     def load(self, state: Mapping[str, Tensor]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to train. Lengths are in epochs, groups and minutes as their names say."""
-
-    epochs: int = 2
-    batch_groups: int = 32
-    accumulate_batches: int = 1
-    optimizer: str = "adamw"
-    decay: str = "linear"
-    learning_rate: float = 2e-4
-    head_learning_rate: float = 1e-3
-    layer_rate_decay: float = 1.0
-    weight_decay: float = 0.01
-    warmup_share: float = 0.06
-    clip_norm: float = 1.0
-    seed: int = 13
-    checkpoint_minutes: float = 5.0
-    validate_steps: int = 1000
-    max_steps: int | None = None
-    patience: int | None = None
-
-    def rate_at(self, step: int, steps: int) -> float:
-        """Factor on the learning rate: linear up over the warm-up, then down to zero, or constant.
-
-        Cosine (Loshchilov and Hutter 2017): ½ (1 + cos(π · share of the steps after the warm-up)).
-        """
-        warmup = max(1, round(self.warmup_share * steps))
-        rising = (step + 1) / warmup
-        left = (steps - step) / max(1, steps - warmup)
-        falling = {
-            "linear": left,
-            "cosine": 0.5 * (1 + math.cos(math.pi * (1 - min(1.0, left)))),
-            "constant": 1.0,
-        }
-        return min(rising, falling[self.decay])
-
-
-def bucketed_batches(
-    groups: Sequence[SizedGroup], size: int, rng: np.random.Generator
-) -> Iterator[list[int]]:
-    """Shuffled batches of indices whose groups have like lengths.
-
-    Groups are shuffled, cut into pools of 64 batches, sorted by length inside a pool and the batches of the
-    pool shuffled again: little padding, and still a random order.
-    """
-    order = rng.permutation(len(groups))
-    for at in range(0, len(order), 64 * size):
-        pool = sorted(order[at : at + 64 * size], key=lambda i: groups[i].length)
-        batches = [pool[i : i + size] for i in range(0, len(pool), size)]
-        for index in rng.permutation(len(batches)):
-            yield [int(i) for i in batches[index]]
 
 
 class Trainer:
@@ -181,9 +121,8 @@ class Trainer:
         if resume:
             self._load()
         elif self.workers.first:
-            self._checkpoint.unlink(
-                missing_ok=True
-            )  # of an earlier run: a resumption must not take it for its own
+            # That of an earlier run: a resumption must not take it for its own.
+            self._checkpoint.unlink(missing_ok=True)
         self.model.train()
         saved = started = time.monotonic()
         losses: list[float] = []
@@ -305,7 +244,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "stale": self.stale,
-            "schedule": asdict(self.schedule),
+            "schedule": self.schedule.model_dump(),
             "identity": self.identity,
         }
         _write(self._checkpoint, tensors, {"position": json.dumps(position)})
@@ -319,7 +258,7 @@ class Trainer:
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
             position = json.loads(stored.metadata()["position"])
-        _check_schedule(position["schedule"], asdict(self.schedule), path)
+        _check_schedule(position["schedule"], self.schedule.model_dump(), path)
         trained = {key.removeprefix("weight/") for key in tensors if key.startswith("weight/")}
         if position.get("identity", self.identity) != self.identity or trained != self.weights.masters.keys():
             raise TrainingError(
@@ -346,7 +285,7 @@ def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -
     Raises:
         TrainingError: the learning rate would jump, or the order of the examples would be another.
     """
-    stored = {**asdict(Schedule()), **stored}  # what an older version did not know stood at its default
+    stored = {**Schedule().model_dump(), **stored}  # what an older version did not know stood at its default
     differing = [
         f"{key} {stored.get(key)} there, {value} here"
         for key, value in asked.items()

@@ -1,9 +1,9 @@
 """The processes that ``torchrun`` started: each reads its part of every batch, and all keep the same weights."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,10 @@ class Workers:
     def first(self) -> bool:
         """Whether this process writes, reports and validates."""
         return self.rank == 0
+
+    def voice(self, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+        """``report`` for the first process; the others say nothing."""
+        return report if self.first else lambda _: None
 
     def part(self, groups: Sequence[Value]) -> Sequence[Value]:
         """Every ``count``-th group: parts of like size, with groups of like lengths."""

@@ -19,9 +19,8 @@ from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
 from ragqa.training.options import with_options
 from ragqa.training.settings import ChoiceRun
-from ragqa.training.splitting import Split
+from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import goes_on, initial, store
-from ragqa.training.targets.reader import shuffled
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer

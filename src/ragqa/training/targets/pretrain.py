@@ -20,8 +20,7 @@ from ragqa.models.masked import MaskedModel
 from ragqa.protocols import Splitter, Tuning
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
-from ragqa.training.splitting import Split
-from ragqa.training.targets.reader import shuffled
+from ragqa.training.splitting import Split, shuffled
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.types import Example, Query

@@ -1,6 +1,5 @@
 """The span reader: hard negatives, a folder that ``readers/extractive.py`` loads, its calibration."""
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.span import SpanObjective
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.settings import ReaderRun
-from ragqa.training.splitting import Split
+from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
@@ -103,10 +102,3 @@ def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: Rea
     chosen = shuffled(asked, run.split_seed)[: run.calibration_questions]
     retriever = MemoryRetriever(distinct_passages(everything), config)
     return retrieve_for(chosen, retriever, config.top_k, UNANSWERABLE_SHARE, run.split_seed)
-
-
-def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
-    """The examples in an order that only ``seed`` decides."""
-    found = list(examples)
-    random.Random(seed).shuffle(found)
-    return found

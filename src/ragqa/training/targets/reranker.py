@@ -1,7 +1,6 @@
 """The reranker: which of the passages that look right is right, and how much its word shall weigh."""
 
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,11 @@ from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pair import PairObjective
 from ragqa.training.retrieval import Retrieves
 from ragqa.training.settings import RerankerRun
-from ragqa.training.splitting import Split
+from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.types import Example, Hit
-from ragqa.windows import load_tokenizer, pad, tokenize
+from ragqa.windows import lay_out, load_tokenizer, pad
 
 MEASURES: dict[str, Measure] = {"nDCG@10": ndcg(10), "recall@1": recall(1)}
 WEIGHTS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
@@ -43,10 +42,8 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
         load_tokenizer(backbone.resolve(run.backbone)), negatives=run.negatives, listwise=run.listwise
     )
     retriever = searched(split, run.mining)
-    draw = random.Random(run.split_seed)
-    validation = [e for e in split.validation if e.positives]
-    few = draw.sample(validation, min(run.validation_questions, len(validation)))
-    held_out = _Ranked.of(few, retriever, run.candidates)
+    validation = shuffled([e for e in split.validation if e.positives], run.split_seed)
+    held_out = _Ranked.of(validation[: run.validation_questions], retriever, run.candidates)
     return Task(
         model,
         objective,
@@ -78,12 +75,10 @@ class _Ranked:
         """What ``model`` says of each hit; the greatest over the windows of a long passage."""
         windows, owners = [], []
         for number, (example, hits) in enumerate(zip(self.examples, self.hits, strict=True)):
-            texts = [example.query.text, *(h.passage.title for h in hits), *(h.passage.text for h in hits)]
-            query, *rest = tokenize(objective.tokenizer, texts)
-            for place, (title, text) in enumerate(zip(rest[: len(hits)], rest[len(hits) :], strict=True)):
-                mine = list(objective.windower.windows(query.ids, title.ids, text.ids))
-                windows += mine
-                owners += [(number, place)] * len(mine)
+            passages = [hit.passage for hit in hits]
+            laid = lay_out(objective.tokenizer, objective.windower, example.query.text, passages)
+            windows += laid.windows
+            owners += [(number, place) for place in laid.owners]
         found = [[-float("inf")] * len(hits) for hits in self.hits]
         order = sorted(range(len(windows)), key=lambda row: len(windows[row].ids))
         for at in range(0, len(order), _BATCH):

@@ -26,7 +26,7 @@ from ragqa.protocols import Tuning, Vectors
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
 from ragqa.training.settings import RetrieverRun
-from ragqa.training.splitting import Split
+from ragqa.training.splitting import Split, shuffled
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.training.workers import Workers
@@ -65,7 +65,7 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
     corpus = data.corpus(run.data, [*split.training, *split.validation, *split.test])
     learned = _training_passages(run, split, corpus)
     judge = partial(_Search.of, run, corpus, tokenizer, layout)
-    validation = random.Random(run.split_seed).sample(split.validation, len(split.validation))
+    validation = shuffled(split.validation, run.split_seed)
     report({"stage": "encoding passages", "passages": len(learned)})
     searched = judge([e for e in validation if e.positives][: run.validation_questions])
     return Task(
