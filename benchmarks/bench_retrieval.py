@@ -1,9 +1,10 @@
 """Dense, BM25 and hybrid retrieval on SciFact, Cranfield and SQuAD, with whole documents as passages.
 
     python benchmarks/bench_retrieval.py [--data ../shared/data] [--vectors FOLDER] [--sets scifact cranfield squad]
+                                         [--model FOLDER] [--query-model FOLDER] [--out FILE]
 
 Writes benchmarks/results/retrieval.json. The stages are the default ones of `ragqa`; each passage is its document
-with the title in front, cut at 256 tokens. ``--vectors`` keeps the vectors, so that a second run encodes nothing.
+with the title in front, cut at 256 tokens. ``--vectors`` keeps the passages' vectors, one folder for each ``--model``.
 The weight's plateau is measured on SciFact's training queries, which nothing else here uses.
 """
 
@@ -26,6 +27,7 @@ from ragqa.evaluation.retrieval import Measure, Qrels, Run, mean, ndcg, recall, 
 from ragqa.indexes.bm25 import Bm25Index
 from ragqa.protocols import Rows, Scores, Vectors
 from ragqa.stores.faiss import FaissStore
+from ragqa.types import Passage
 
 RESULT = Path(__file__).parent / "results" / "retrieval.json"
 DEEPEST = 100  # no measure looks further down
@@ -39,7 +41,7 @@ class TestSet:
     """Row numbers stand for passages: ``qrels`` is query id → row → grade."""
 
     name: str
-    passages: Sequence[str]
+    passages: Sequence[Passage]
     queries: Mapping[str, str]
     qrels: Qrels
     measures: Mapping[str, Measure]
@@ -53,7 +55,7 @@ def beir_set(folder: Path, split: str) -> TestSet:
         query: {rows.get(document, document): grade for document, grade in judged.items()}
         for query, judged in collection.qrels.items()
     }
-    passages = [beir.whole_passage(document).titled_text for document in collection.documents]
+    passages = [beir.whole_passage(document) for document in collection.documents]
     queries = {query.id: query.text for query in collection.queries}
     return TestSet(f"{folder.name} {split}", passages, queries, qrels, BEIR_MEASURES)
 
@@ -61,11 +63,20 @@ def beir_set(folder: Path, split: str) -> TestSet:
 def squad_set(folder: Path) -> TestSet:
     """Dev questions over the paragraphs of train and dev; a hit is the question's own paragraph."""
     examples = [*squad.load(folder / "train-v1.1.json"), *(dev := squad.load(folder / "dev-v1.1.json"))]
-    passages = {example.positives[0].id: example.positives[0].titled_text for example in examples}
+    passages = {example.positives[0].id: example.positives[0] for example in examples}
     rows = {passage: str(row) for row, passage in enumerate(passages)}
     queries = {example.query.id: example.query.text for example in dev}
     qrels = {example.query.id: {rows[example.positives[0].id]: 1} for example in dev}
     return TestSet("squad dev", list(passages.values()), queries, qrels, SQUAD_MEASURES)
+
+
+def test_sets(folder: Path) -> list[TestSet]:
+    """SciFact's training queries are a set of their own."""
+    if folder.name == "squad":
+        return [squad_set(folder)]
+    return [
+        beir_set(folder, split) for split in (("train", "test") if folder.name == "scifact" else ("test",))
+    ]
 
 
 def cached(path: Path | None, texts: Sequence[str], encode: Any) -> Vectors:
@@ -86,13 +97,12 @@ def legs_of(
     depth = FusionConfig().candidates
     corpus, texts = test.name.split()[0], list(test.queries.values())
 
-    def place(what: str) -> Path | None:
-        return folder / f"{what.replace(' ', '_')}.npy" if folder else None
-
+    kept = folder / f"{corpus}_passages.npy" if folder else None
     store, lexical = FaissStore(), Bm25Index()
-    store.add(cached(place(f"{corpus} passages"), test.passages, encoder.encode_passages))
-    found = store.search(cached(place(f"{test.name} queries"), texts, encoder.encode_queries), depth)
-    lexical.add([analysis.terms(text) for text in test.passages])
+    passages = [passage.titled_text for passage in test.passages]
+    store.add(cached(kept, passages, encoder.encode_passages))
+    found = store.search(encoder.encode_queries(texts), depth)
+    lexical.add([analysis.terms(text) for text in passages])
     matched = lexical.search([analysis.terms(text) for text in texts], depth)
     return [leg_of(*one) for one in zip(*found, strict=True)], [leg_of(*one) for one in matched]
 
@@ -140,23 +150,26 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, default=None)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--sets", nargs="*", default=["scifact", "cranfield", "squad"])
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--query-model", default=None)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    encoder = SentenceTransformerEncoder(precision=arguments.precision, truncate=True)
+    encoder = SentenceTransformerEncoder(
+        model=arguments.model,
+        query_model=arguments.query_model,
+        precision=arguments.precision,
+        truncate=True,
+    )
     results: dict[str, Any] = {}
     for name in arguments.sets:
-        folder = arguments.data / name
-        splits = {"scifact": ("train", "test"), "cranfield": ("test",)}
-        tests = (
-            [squad_set(folder)] if name == "squad" else [beir_set(folder, split) for split in splits[name]]
-        )
-        for test in tests:
+        for test in test_sets(arguments.data / name):
             results[test.name] = measured(test, *legs_of(test, encoder, arguments.vectors))
             print(f"{test.name}: {json.dumps(results[test.name])}", file=sys.stderr)
     report = {
         "command": " ".join(["python", *sys.argv]),
         "cpu": cpu_model(),
         "encoder": encoder.fingerprint,
+        "query_model": arguments.query_model,
         "fusion": FusionConfig().model_dump(),
         "results": results,
     }

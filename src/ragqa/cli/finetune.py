@@ -16,8 +16,11 @@ TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 COMPARED = ("reader", "retriever", "reranker", "choice")
 
 Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder."),
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder; may be given repeatedly.",
+    ),
 ]
 Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
 Freeze = Annotated[
@@ -148,7 +151,8 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
 
 def pretrain(
     data: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="Folder of documents to learn the language of.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Documents to learn the language of."),
     ] = None,
     config: Config = None,
     tuning: Tuning = None,
@@ -207,7 +211,7 @@ def calibrate(
     typer.echo(f"{model}/calibration.json")
 
 
-def _run(target: str, data: Path | None, config: Path | None, **options: Any) -> Any:
+def _run(target: str, data: list[Path] | None, config: Path | None, **options: Any) -> Any:
     """The run that the options describe: a file's, or one that trains the shipped model further.
 
     Raises:
@@ -217,13 +221,13 @@ def _run(target: str, data: Path | None, config: Path | None, **options: Any) ->
     from ragqa.training.settings import RUNS, ReaderRun, load_run
 
     kind: Any = RUNS[target]
-    if config is None and data is None:
+    if config is None and not data:
         raise UsageError(
             "there is nothing to train on",
             accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
             next_step=kind.command(),
         )
-    given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
+    given = {name: value for name, value in {"data": data or None, **options}.items() if value is not None}
     if config is not None:
         return load_run(config, kind, given)
     return kind(**given, **({"start_from": "builtin"} if kind is ReaderRun else {}))

@@ -1,7 +1,9 @@
 """Labelled questions → ``Example``; one file per format, ``read`` tells them apart."""
 
 import json
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +50,50 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     return examples
 
 
-def corpus(path: Path, examples: Sequence[Example]) -> list[Passage]:
-    """Every passage that a question of ``path`` could be answered from: a BEIR folder's own, else the examples'."""
-    if (path / "corpus.jsonl").is_file():
-        return [beir.whole_passage(document) for document in beir.documents(path)]
-    return distinct_passages(examples)
+def read_all(paths: Sequence[Path], at_most: int | None, seed: int, on_bad: OnBad = refuse) -> list[Example]:
+    """The questions of several files and folders, of each at most so many, drawn by ``seed``, in their order.
+
+    Raises:
+        DataError: see ``read``.
+    """
+    found: list[Example] = []
+    for path in paths:
+        examples = read(path, on_bad)
+        if at_most is not None and at_most < len(examples):
+            rows = sorted(random.Random(seed).sample(range(len(examples)), at_most))
+            examples = [examples[row] for row in rows]
+        found += examples
+    return found if len(paths) == 1 else _placed_together(found)
+
+
+def _placed_together(examples: Sequence[Example]) -> list[Example]:
+    """The examples of several files, whose documents may share names: each text has its own place in its document."""
+    ends: dict[str, int] = {}
+    known: dict[tuple[str, str, str], Passage] = {}
+
+    def place(passage: Passage) -> Passage:
+        key = (passage.doc_id, passage.title, passage.text)
+        if key not in known:
+            start = ends.get(passage.doc_id, 0)
+            ends[passage.doc_id] = start + len(passage.text) + 1
+            known[key] = replace(passage, start=start, end=start + len(passage.text))
+        return known[key]
+
+    return [
+        replace(
+            e,
+            positives=tuple(place(p) for p in e.positives),
+            hard_negatives=tuple(place(p) for p in e.hard_negatives),
+        )
+        for e in examples
+    ]
+
+
+def corpus(paths: Sequence[Path], examples: Sequence[Example]) -> list[Passage]:
+    """Every passage that a question of ``paths`` could be answered from: those of BEIR folders and the examples'."""
+    folders = [path for path in paths if (path / "corpus.jsonl").is_file()]
+    documents = [beir.whole_passage(one) for folder in folders for one in beir.documents(folder)]
+    return list({p.id: p for p in (*documents, *distinct_passages(examples))}.values())
 
 
 def distinct_passages(examples: Sequence[Example]) -> list[Passage]:

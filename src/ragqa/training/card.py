@@ -13,10 +13,11 @@ def model_card(
     run: Run, schedule: Schedule, split: Split, measure: str, best: float, comparison: Comparison | None
 ) -> str:
     """Markdown for the README.md beside the weights."""
+    names = ", ".join(f"`{path.name}`" for path in run.data)
     documents = len({document_of(e) for e in split.training})
     own = {name: value for name, value in run.model_dump(mode="json").items() if name not in _SHARED}
     rows = {
-        "data": f"`{run.data.name}`, {len(split.training):,} questions about {documents:,} documents",
+        "data": f"{names}, {len(split.training):,} questions about {documents:,} documents",
         "backbone": run.backbone,
         "tuning": ", ".join(f"{key} {value}" for key, value in run.tuning.options().items()),
         "frozen": ", ".join(f"`{prefix}`" for prefix in run.freeze) or "nothing",

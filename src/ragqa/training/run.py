@@ -150,7 +150,7 @@ def _target(run: Run) -> Any:
 def _identity(run: Run) -> str:
     """What must be the same for a run to go on: its settings and its data, but not where they lie."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "schedule"})
-    files = sorted(run.data.rglob("*")) if run.data.is_dir() else [run.data]
+    files = [file for path in run.data for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     digests = [file_digest(file) for file in files if file.is_file()]
     return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
 

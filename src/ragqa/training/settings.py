@@ -42,7 +42,13 @@ class Run(BaseModel):
         """A command that shows what a run would do."""
         return f"ragqa finetune {cls.target} --data my_questions.jsonl --dry-run"
 
-    data: Path = Field(description="the training questions: JSON Lines, SQuAD JSON or a BEIR folder")
+    data: tuple[Path, ...] = Field(
+        min_length=1,
+        description="the training questions: JSON Lines, SQuAD JSON or a BEIR folder; or several",
+    )
+    max_questions: int | None = Field(
+        None, ge=1, description="of each file, drawn by split_seed; default: all"
+    )
     output: Path = Field(description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
     tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
@@ -63,6 +69,12 @@ class Run(BaseModel):
     split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
     schedule: Schedule | None = Field(None, description="default: by the number of questions")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        """``data: FILE`` is short for ``data: [FILE]``."""
+        return (value,) if isinstance(value, str | Path) else value
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -200,7 +212,7 @@ class PretrainRun(Run):
         """A command that shows what a run would do."""
         return "ragqa pretrain my_documents/ --dry-run"
 
-    data: Path = Field(description="a folder of documents")
+    data: tuple[Path, ...] = Field(min_length=1, description="a folder of documents, or several")
     output: Path = Field(Path("runs/pretrain"), description="folder for checkpoints, metrics and the model")
     test_documents: int | None = Field(0, ge=0, le=0, description="nothing is compared")
     freeze: tuple[str, ...] = Field(

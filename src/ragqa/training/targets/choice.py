@@ -34,7 +34,7 @@ _BATCH = 16
 
 def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``; one that has an answer and no options gets them from its passage."""
-    read = data.read(run.data, on_bad)
+    read = data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
     found = list(with_options(read, run.options, run.split_seed))
     if len(found) < len(read):
         lost = len(read) - len(found)

@@ -40,7 +40,7 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
     options = {**config.splitter.options(), "max_passage_tokens": run.max_passage_tokens}
     splitter: Splitter = plugins.build("splitters", options, count_tokens=count_tokens)
     with LoaderProcess(**config.loading.model_dump()) as loader:
-        for file in discover([run.data]).files:
+        for file in discover(run.data).files:
             try:
                 documents = loader.load(file.path, file.doc_id)
             except DocumentError as fault:

@@ -32,7 +32,7 @@ LEAST_TO_CALIBRATE = 100
 
 def examples(run: ReaderRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read(run.data, on_bad)
+    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
 
 
 def task(run: ReaderRun, split: Split, report: Report) -> Task:

@@ -32,7 +32,7 @@ _BATCH = 32
 
 def examples(run: RerankerRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read(run.data, on_bad)
+    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
 
 
 def task(run: RerankerRun, split: Split, report: Report) -> Task:

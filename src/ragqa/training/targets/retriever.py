@@ -39,7 +39,7 @@ _DEEPEST = 10
 
 def examples(run: RetrieverRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read(run.data, on_bad)
+    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
 
 
 def task(run: RetrieverRun, split: Split, report: Report) -> Task:

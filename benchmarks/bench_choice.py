@@ -1,0 +1,116 @@
+"""The choice model: CommonsenseQA dev without a passage, and the project's own questions with four options each.
+
+    python benchmarks/bench_choice.py [--model FOLDER] [--race FOLDER]
+
+Own questions: the English answerable ones of tests/kb_questions.jsonl, three wrong options drawn from the gold passage
+(seeded); asked over kb/ with the default retrieval, and with the gold passage alone. ``--race`` adds the test part of
+RACE, for models that are not shipped. Writes benchmarks/results/choice.json.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragqa import pretrained
+from ragqa.config import Config
+from ragqa.data import commonsenseqa, race
+from ragqa.devices import cpu_model
+from ragqa.evaluation.classes import accuracy, by_class, confusion
+from ragqa.indexing import build_index
+from ragqa.models.choice import ChoiceModel
+from ragqa.pipeline import Pipeline, load_pipeline
+from ragqa.training.objectives.choice import ChoiceObjective
+from ragqa.training.options import with_options
+from ragqa.training.targets.choice import judged
+from ragqa.types import Answer, Example, Hit, Query
+from ragqa.windows import load_tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+QUESTIONS = ROOT / "tests" / "kb_questions.jsonl"
+RESULT = Path(__file__).parent / "results" / "choice.json"
+OPTIONS, SEED = 4, 13
+
+
+def labelled(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
+    """Accuracy in percent, with precision, recall and F1 of each letter."""
+    objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(folder)))
+    answers = judged(ChoiceModel.load(folder), objective, examples)
+    matrix = confusion(
+        [int(e.choice or 0) for e, _ in answers],
+        [int(scores.argmax()) for _, scores in answers],
+        max(len(scores) for _, scores in answers),
+    )
+    letters = {
+        chr(ord("A") + n): {name: round(getattr(row, name), 3) for name in ("precision", "recall", "f1")}
+        for n, row in enumerate(by_class(matrix))
+    }
+    return {"questions": len(answers), "accuracy": round(100 * accuracy(matrix), 2), "classes": letters}
+
+
+def own(pipeline: Pipeline) -> Iterator[Example]:
+    """The English answerable questions on the passage that holds their answer."""
+    passages = list(pipeline.retriever.catalog.all_passages())
+    for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["language"] == "en" and record["answers"]:
+            gold = [
+                p
+                for p in passages
+                if p.doc_id == record["document"] and p.start <= record["start"] and record["end"] <= p.end
+            ]
+            query = Query(record["question"], id=record["id"])
+            yield Example(query, tuple(record["answers"]), positives=tuple(gold[:1]))
+
+
+def right(answers: Sequence[Answer], asked: Sequence[Example]) -> float:
+    """Percent of the questions whose right option was given."""
+    found = [a.text == e.query.choices[e.choice or 0] for a, e in zip(answers, asked, strict=True)]
+    return round(100 * float(np.mean(found)), 1)
+
+
+def main() -> None:
+    """Ask everything and write the result file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--race", type=Path, help="the folder RACE/test as published")
+    arguments = parser.parse_args()
+    folder = pretrained.folder_of("choice", arguments.model)
+    dev = commonsenseqa.load(arguments.data / "commonsenseqa" / "dev_rand_split.jsonl")
+    report: dict[str, Any] = {
+        "command": "python benchmarks/bench_choice.py",
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu_model(),
+        "commonsenseqa dev": labelled(folder, dev),
+    }
+    if arguments.race:
+        report["race test"] = labelled(folder, race.load(arguments.race))
+    overrides = ["reader.name=multiple_choice", f"reader.model={arguments.model}"]
+    with tempfile.TemporaryDirectory() as scratch:
+        build_index([ROOT / "kb"], Path(scratch) / "kb", Config())
+        with load_pipeline(Path(scratch) / "kb", overrides=overrides) as pipeline:
+            asked = list(with_options(list(own(pipeline)), OPTIONS, SEED))
+            queries = [e.query for e in asked]
+            report["kb"] = {
+                "questions": len(asked),
+                "options": OPTIONS,
+                "accuracy": right(pipeline.ask_many(queries), asked),
+                "accuracy with the gold passage": right(
+                    pipeline.reader.read(queries, [[Hit(e.positives[0], 1.0)] for e in asked]), asked
+                ),
+            }
+    print(json.dumps(report, indent=1))
+    if arguments.model == "builtin":
+        RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

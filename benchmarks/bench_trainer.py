@@ -1,0 +1,190 @@
+"""Training the reader: questions/s, memory and F1 beside transformers' own Trainer, from the same encoder.
+
+    python benchmarks/bench_trainer.py [--questions N] [--only ragqa trainer trainer_dynamic]
+
+All learn N questions of SQuAD v1.1 train with their paragraphs, one epoch in batches of 32, windows of 384 tokens,
+fresh heads, on as many threads as there are cores; each in a process of its own, one after the other. The Trainer
+runs in float32, once as its question-answering example does it (every window padded to 384 tokens) and once with
+windows padded to the longest of their batch. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it,
+batches of like lengths, frozen word embeddings. F1 is on the same 1,000 questions of dev with the gold paragraph.
+Writes benchmarks/results/trainer.json.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import processes
+from ragqa import backbone, data
+from ragqa.data import squad
+from ragqa.devices import cpu_model
+from ragqa.types import Example
+
+RESULT = Path(__file__).parent / "results" / "trainer.json"
+WAYS = ("ragqa", "trainer", "trainer_dynamic")
+BATCH, WINDOW, STRIDE, SEED = 32, 384, 128, 13
+RATE, JUDGED = 2.5e-4, 1000
+
+
+def ragqa(train: Path, questions: int, folder: Path) -> dict[str, float]:
+    """`finetune reader` on the questions; the folder model/ stays."""
+    from ragqa.training.run import finetune
+    from ragqa.training.schedule import Schedule
+    from ragqa.training.settings import ReaderRun
+
+    speeds: list[float] = []
+
+    def report(values: dict[str, Any]) -> None:
+        if "groups_per_second" in values:
+            speeds.append(values["groups_per_second"])
+
+    run = ReaderRun(
+        data=(train,),
+        max_questions=questions,
+        output=folder,
+        validation_documents=20,
+        test_documents=0,
+        validation_questions=32,
+        hard_negatives=0,
+        hard_negative_share=0.0,
+        unanswerable_share=0.0,
+        calibration_questions=50,
+        storage="float32",
+        schedule=Schedule(epochs=1, batch_groups=BATCH, learning_rate=RATE, seed=SEED, validate_steps=10**6),
+    )
+    finetune(run, resume=False, report=report)
+    return {"questions_per_second": speeds[-1]}
+
+
+def trainer(examples: list[Example], folder: Path, *, dynamic: bool) -> dict[str, float]:
+    """transformers' Trainer on the windows of ``examples``, as its question-answering example makes them."""
+    from transformers import (
+        AutoModelForQuestionAnswering,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+        default_data_collator,
+    )
+
+    source = backbone.builtin_path()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    encoded = tokenizer(
+        [e.query.text for e in examples],
+        [e.positives[0].text for e in examples],
+        truncation="only_second",
+        max_length=WINDOW,
+        stride=STRIDE,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+        padding=False if dynamic else "max_length",
+    )
+    rows = []
+    for row, owner in enumerate(encoded["overflow_to_sample_mapping"]):
+        span = examples[owner].spans[0]
+        kinds, offsets = encoded.sequence_ids(row), encoded["offset_mapping"][row]
+        inside = [
+            place
+            for place, (start, end) in enumerate(offsets)
+            if kinds[place] == 1 and start < span.end and end > span.start
+        ]
+        whole = bool(inside) and offsets[inside[0]][0] <= span.start and offsets[inside[-1]][1] >= span.end
+        features = {name: encoded[name][row] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        first, last = (inside[0], inside[-1]) if whole else (0, 0)
+        rows.append({**features, "start_positions": first, "end_positions": last})
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=BATCH,
+        num_train_epochs=1,
+        learning_rate=RATE,
+        weight_decay=0.01,
+        warmup_ratio=0.06,
+        seed=SEED,
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    learner = Trainer(
+        model=AutoModelForQuestionAnswering.from_pretrained(source),
+        args=arguments,
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(tokenizer) if dynamic else default_data_collator,
+    )
+    finished = learner.train()
+    learner.save_model(str(folder / "model"))
+    tokenizer.save_pretrained(str(folder / "model"))
+    return {"questions_per_second": round(len(examples) / finished.metrics["train_runtime"], 2)}
+
+
+def worked(way: str, root: Path, questions: int) -> dict[str, float]:
+    """Train one way and judge what came out of it."""
+    from ragqa import pretrained
+    from ragqa.models.span import load_span
+    from ragqa.training.judging import reading_scores
+    from ragqa.training.objectives.span import SpanObjective
+    from ragqa.windows import load_tokenizer
+
+    train = root / "squad" / "train-v1.1.json"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if way == "ragqa":
+            found = ragqa(train, questions, folder)
+        else:
+            examples = data.read_all([train], questions, SEED, on_bad=lambda _: None)
+            found = trainer(examples, folder, dynamic=way == "trainer_dynamic")
+        model = folder / "model"
+        asked = squad.load(root / "squad" / "dev-v1.1.json")[::10][:JUDGED]
+        objective = SpanObjective(load_tokenizer(pretrained.backbone_of(model)))
+        scores = reading_scores(load_span(model), objective, asked)
+        return {**found, "f1": round(100 * sum(scores["F1"]) / len(asked), 2)}
+
+
+def main() -> None:
+    """Train every way and write the result file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--questions", type=int, default=960)
+    parser.add_argument("--only", nargs="*", choices=WAYS, default=WAYS)
+    parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(worked(arguments.worker, arguments.data, arguments.questions)))
+        return
+    threads = os.cpu_count() or 1
+    results: dict[str, Any] = {}
+    for way in arguments.only:
+        command = [sys.executable, __file__, "--worker", way, "--questions", str(arguments.questions)]
+        finished = processes.run(
+            [*command, "--data", str(arguments.data)], processes.environment(threads), Path.cwd()
+        )
+        if finished.returncode:
+            raise SystemExit(f"{way}: {finished.reason}")
+        found = json.loads(finished.stdout.strip().splitlines()[-1])
+        results[way] = {**found, "peak_mb": round(finished.peak_mb)}
+        print(f"{way}: {json.dumps(results[way])}", file=sys.stderr, flush=True)
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu_model(),
+        "threads": threads,
+        "questions": arguments.questions,
+        "ways": results,
+    }
+    if set(WAYS) == set(results):
+        ours = results["ragqa"]["questions_per_second"]
+        report["times_the_questions_per_second"] = {
+            way: round(ours / results[way]["questions_per_second"], 2) for way in WAYS[1:]
+        }
+        RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
