@@ -120,10 +120,16 @@ class Reader(Protocol):
         ...
 
 
+ENCODES = "FEATURE_EXTRACTION"
+"""peft's name for the task of an encoder without a head."""
+
+
 class Tunable(Protocol):
     """A model whose ``encoder`` can be exchanged for one with fewer weights to train; its head always trains."""
 
     encoder: Any
+    peft_task: str
+    """What peft calls the task of the encoder, which may be a whole language model."""
 
     def requires_grad_(self, requires_grad: bool = ...) -> Any: ...
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.answers import answer_tokens, exact_match, f1, normalize
+from ragqa.evaluation.answers import answer_tokens, exact_match, f1, normalize, rouge_l
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,35 @@ def test_f1_is_symmetric_and_exact_answers_score_1(left: str, right: str) -> Non
     assert f1(left, [right]) == pytest.approx(f1(right, [left]))
     assert 0 <= f1(left, [right]) <= 1
     assert f1(left, [left]) == exact_match(left, [left]) == 1
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "score"),
+    [
+        ("police killed the gunman", "police kill the gunman", 2 / 3),  # police … gunman of three words each
+        ("gunman kill police", "police kill gunman", 1 / 3),
+        ("the cat", "a cat", 1),
+        ("模型读文档", "模型读了文档", 10 / 11),
+        ("", "", 1),
+        ("", "cat", 0),
+    ],
+)
+def test_rouge_l_by_hand(prediction: str, gold: str, score: float) -> None:
+    assert rouge_l(prediction, ["unrelated", gold]) == pytest.approx(score)
+
+
+@given(st.text("abc ", max_size=14), st.text("abc ", max_size=14))
+def test_rouge_l_is_the_longest_common_subsequence(prediction: str, gold: str) -> None:
+    mine, theirs = answer_tokens(prediction), answer_tokens(gold)
+
+    def longest(one: list[str], other: list[str]) -> int:
+        if not one or not other:
+            return 0
+        if one[0] == other[0]:
+            return 1 + longest(one[1:], other[1:])
+        return max(longest(one[1:], other), longest(one, other[1:]))
+
+    expected = (
+        2 * longest(mine, theirs) / (len(mine) + len(theirs)) if mine and theirs else float(mine == theirs)
+    )
+    assert rouge_l(prediction, [gold]) == pytest.approx(expected)

@@ -13,7 +13,7 @@ Config = Annotated[
 ]
 TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 
-COMPARED = ("reader", "retriever", "reranker", "choice")
+COMPARED = ("reader", "retriever", "reranker", "generator", "choice")
 
 Data = Annotated[
     list[Path] | None,
@@ -21,6 +21,9 @@ Data = Annotated[
         "--data",
         help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder; may be given repeatedly.",
     ),
+]
+Backbone = Annotated[
+    str | None, typer.Option("--backbone", help="The model to train: builtin, a folder, hf:OWNER/NAME.")
 ]
 Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
 Freeze = Annotated[
@@ -52,6 +55,7 @@ def _enrol(target: str, description: str, usage: str) -> None:
     def command(
         data: Data = None,
         config: Config = None,
+        backbone: Backbone = None,
         tuning: Tuning = None,
         freeze: Freeze = None,
         train_top: TrainTop = None,
@@ -60,7 +64,7 @@ def _enrol(target: str, description: str, usage: str) -> None:
         resume: Resume = False,
         dry_run: DryRun = False,
     ) -> None:
-        which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+        which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
         _train(_run(target, data, config, output=output, **which), usage, resume, dry_run, search)
 
 
@@ -75,6 +79,7 @@ _enrol(
 def retriever(
     data: Data = None,
     config: Config = None,
+    backbone: Backbone = None,
     tuning: Tuning = None,
     both_sides: Annotated[
         bool | None,
@@ -90,7 +95,13 @@ def retriever(
     dry_run: DryRun = False,
 ) -> None:
     """Train the encoder of queries (or of both) on questions of your own, so that the right passage comes first."""
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top, "both_sides": both_sides}
+    which = {
+        "backbone": backbone,
+        "tuning": tuning,
+        "freeze": _names(freeze),
+        "train_top": train_top,
+        "both_sides": both_sides,
+    }
     run = _run("retriever", data, config, output=output, **which)
     whole = "ragqa index PATH --reembed --set encoder.model={model}"
     usage = whole if run.both_sides else "--set encoder.query_model={model}"
@@ -101,6 +112,11 @@ _enrol(
     "reranker",
     "Train a model that reads each question with each hit and puts the one that answers first.",
     "--set reranker.name=cross_encoder --set reranker.model={model}",
+)
+_enrol(
+    "generator",
+    "Train a language model, named by --backbone, to write the answer from the passages.",
+    "--set reader.name=generative --set reader.model={model}",
 )
 _enrol(
     "choice",
@@ -155,6 +171,7 @@ def pretrain(
         typer.Argument(metavar="PATH...", help="Documents to learn the language of."),
     ] = None,
     config: Config = None,
+    backbone: Backbone = None,
     tuning: Tuning = None,
     freeze: Freeze = None,
     train_top: TrainTop = None,
@@ -164,7 +181,7 @@ def pretrain(
     dry_run: DryRun = False,
 ) -> None:
     """Train the backbone to guess hidden words of your documents, before it is trained for a task."""
-    which = {"tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+    which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run("pretrain", data, config, output=output, **which)
     _train(run, "backbone: {model} in the file of another run", resume, dry_run, search)
 
@@ -230,7 +247,8 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
     given = {name: value for name, value in {"data": data or None, **options}.items() if value is not None}
     if config is not None:
         return load_run(config, kind, given)
-    return kind(**given, **({"start_from": "builtin"} if kind is ReaderRun else {}))
+    goes_on = kind is ReaderRun and "backbone" not in given
+    return kind(**given, **({"start_from": "builtin"} if goes_on else {}))
 
 
 def _quieten_transformers() -> None:

@@ -1,4 +1,4 @@
-"""Exact match and token F1 of SQuAD (Rajpurkar et al. 2016), with characters as tokens for Han text."""
+"""Exact match and token F1 of SQuAD (Rajpurkar et al. 2016), ROUGE-L; with characters as tokens for Han text."""
 
 import re
 import string
@@ -42,3 +42,21 @@ def _f1(prediction: list[str], gold: list[str]) -> float:
         return float(prediction == gold)
     same = sum((Counter(prediction) & Counter(gold)).values())
     return 2 * same / (len(prediction) + len(gold))
+
+
+def rouge_l(prediction: str, golds: Sequence[str]) -> float:
+    """Best F-measure of the longest common subsequence of tokens over the gold answers (Lin 2004)."""
+    return max((_rouge_l(answer_tokens(prediction), answer_tokens(gold)) for gold in golds), default=0.0)
+
+
+def _rouge_l(prediction: list[str], gold: list[str]) -> float:
+    if not prediction or not gold:
+        return float(prediction == gold)
+    lengths = [0] * (len(gold) + 1)
+    for token in prediction:
+        diagonal = 0
+        for place, other in enumerate(gold, 1):
+            above = lengths[place]
+            lengths[place] = diagonal + 1 if token == other else max(above, lengths[place - 1])
+            diagonal = above
+    return 2 * lengths[-1] / (len(prediction) + len(gold))

@@ -10,7 +10,7 @@ from ragqa import pretrained
 from ragqa.layout import read_layout
 from ragqa.models import attention
 from ragqa.models.loading import apply_stored, load_transformer
-from ragqa.protocols import Tuning
+from ragqa.protocols import ENCODES, Tuning
 
 
 class BiEncoder(nn.Module):
@@ -19,6 +19,8 @@ class BiEncoder(nn.Module):
     ``forward`` takes ids, attention mask and token types, each (N, L), and returns unit vectors, (N, D), in a tuple
     of one, as every network of the runtimes does.
     """
+
+    peft_task = ENCODES
 
     def __init__(self, encoder: Any, pooling: str) -> None:
         super().__init__()

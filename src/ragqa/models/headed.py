@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ragqa import checkpoints, pretrained
 from ragqa.models import attention
 from ragqa.models.loading import apply_stored, load_transformer, overlay
-from ragqa.protocols import Tuning
+from ragqa.protocols import ENCODES, Tuning
 
 
 class Headed(nn.Module):
@@ -17,6 +17,7 @@ class Headed(nn.Module):
 
     kind: ClassVar[str]
     outputs: ClassVar[int]
+    peft_task = ENCODES
 
     def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__()

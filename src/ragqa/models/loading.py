@@ -12,15 +12,23 @@ from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError
 from ragqa.protocols import Tunable, Tuning
 
-_DROPOUTS = ("hidden_dropout_prob", "dropout")
-_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+_DROPOUTS = ("hidden_dropout_prob", "dropout", "dropout_rate", "resid_pdrop", "embd_pdrop")
+_ATTENTION_DROPOUTS = (
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "attn_pdrop",
+    "activation_dropout",
+)
 
 
-def load_transformer(folder: Path, *, attention: str, dropout: float = 0.0, pooler: bool = False) -> Any:
+def load_transformer(
+    folder: Path, *, attention: str, dropout: float = 0.0, pooler: bool = False, kind: Any = AutoModel
+) -> Any:
     """The transformer of a Hugging Face folder, float32.
 
     Args:
         attention: name of an attention function of transformers.
+        kind: the class of transformers that is asked for the model.
         pooler: keep it, though nothing here reads it, so that others find the model whole.
         dropout: on hidden states. Attention weights get none: that costs 15 % of a step on CPUs and changed
             nothing measurable.
@@ -39,7 +47,7 @@ def load_transformer(folder: Path, *, attention: str, dropout: float = 0.0, pool
             for name in names:
                 if hasattr(config, name):
                     setattr(config, name, share)
-        transformer = AutoModel.from_pretrained(
+        transformer = kind.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ragqa.layout import read_layout
 from ragqa.models import attention
 from ragqa.models.loading import load_transformer
+from ragqa.protocols import ENCODES
 
 
 class MaskedHead(nn.Module):
@@ -31,6 +32,8 @@ class MaskedModel(nn.Module):
 
     It returns scores over the vocabulary for each hidden place in reading order, (M, V).
     """
+
+    peft_task = ENCODES
 
     def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__()

@@ -201,6 +201,41 @@ class ChoiceRun(HeadedRun):
         )
 
 
+class GeneratorRun(Run):
+    """A training run of a language model that writes answers."""
+
+    target: ClassVar[str] = "generator"
+
+    output: Path = Field(Path("runs/generator"), description="folder for checkpoints, metrics and the model")
+    backbone: str = Field("builtin", description="the language model to train: a Hugging Face folder")
+    freeze: tuple[str, ...] = Field((), description="as elsewhere")
+    prompt: str = Field("zero_shot", description="the template, by name or as a Jinja file")
+    passages: int = Field(3, ge=1, description="in a prompt: one that answers, the others mined")
+    unanswerable_share: float = Field(
+        0.1, ge=0, lt=1, description="of the questions shown with passages that do not answer"
+    )
+    mining: MiningConfig = Field(MiningConfig(), description="how the others are found")
+    max_prompt_tokens: int = Field(1024, ge=16, description="passages that find no room are left out")
+    max_answer_tokens: int = Field(64, ge=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all tokens")
+    reward: Literal["f1", "rouge_l"] | None = Field(
+        None, description="of whole answers that the model draws (self-critical training)"
+    )
+    reward_share: float = Field(0.5, gt=0, le=1, description="of the loss, where there is a reward")
+    validation_questions: int = Field(100, ge=1)
+
+    def default_schedule(self, questions: int, rate: float) -> Schedule:
+        """Rates of the usual size for pretrained language models."""
+        batch = 16 if questions >= 2000 else 8
+        return Schedule(
+            epochs=5 if questions < 1000 else 3 if questions < 10_000 else 1,
+            patience=3,
+            batch_groups=batch,
+            learning_rate=round(rate * 5e-5, 7),
+            validate_steps=_once_an_epoch(questions, batch, at_most=500),
+        )
+
+
 class PretrainRun(Run):
     """A run of masked-language modelling on documents."""
 
@@ -270,7 +305,7 @@ class RetrieverRun(Run):
 
 
 RUNS: Mapping[str, type[Run]] = {
-    kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, ChoiceRun, PretrainRun)
+    kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, GeneratorRun, ChoiceRun, PretrainRun)
 }
 """Target → the settings of its runs."""
 

@@ -3,12 +3,28 @@
 from pathlib import Path
 
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from ragqa.errors import TrainingError
 from ragqa.protocols import Tunable
 
-_OUTPUTS = ("attention.output.dense", "attention.out_lin", "output.dense", "ffn.lin2")
-"""How the families of BERT, RoBERTa and DistilBERT name the last projection of a sub-layer, before its residual."""
+_OUTPUTS = (
+    *("attention.output.dense", "output.dense"),  # BERT, RoBERTa
+    *("attention.out_lin", "ffn.lin2"),  # DistilBERT
+    *("attn.c_proj", "mlp.c_proj"),  # GPT-2
+    *("attn.o_proj", "mlp.down_proj"),  # Llama, Mistral, Qwen, Gemma
+    *("Attention.o", "DenseReluDense.wo"),  # T5
+    *("attn.out_proj", "fc2"),  # BART, OPT
+)
+"""How families of models name the last projection of a sub-layer, before its residual."""
+
+
+class Adapted(nn.Sequential):
+    """A projection and the bottleneck behind it; T5 asks its projections for their weight."""
+
+    @property
+    def weight(self) -> Tensor:
+        return self.get_parameter("0.weight")
 
 
 class Bottleneck(nn.Module):
@@ -47,12 +63,12 @@ class AdapterTuning:
         places = [
             name
             for name, module in encoder.named_modules()
-            if isinstance(module, nn.Linear) and name.endswith(_OUTPUTS)
+            if isinstance(module, nn.Linear | Conv1D) and name.endswith(_OUTPUTS)
         ]
         if not places:
             raise TrainingError(
                 "tuning adapter: the layers of this encoder are not known",
-                accepted="encoders of the BERT, RoBERTa and DistilBERT families",
+                accepted="the families of BERT, RoBERTa, DistilBERT, GPT-2, Llama, Qwen, T5, BART",
                 next_step="take lora, bitfit or full",
             )
         encoder.requires_grad_(False)
@@ -60,9 +76,10 @@ class AdapterTuning:
             parent, _, last = name.rpartition(".")
             owner = encoder.get_submodule(parent)
             projection = getattr(owner, last)
-            setattr(owner, last, nn.Sequential(projection, Bottleneck(projection.out_features, self._size)))
+            hidden = projection.nf if isinstance(projection, Conv1D) else projection.out_features
+            setattr(owner, last, Adapted(projection, Bottleneck(hidden, self._size)))
         for module in encoder.modules():
-            if isinstance(module, nn.LayerNorm):
+            if type(module).__name__.endswith("Norm"):  # LayerNorm, RMSNorm and what families call theirs
                 module.requires_grad_(True)
 
     def merge(self, model: Tunable) -> None:

@@ -22,14 +22,18 @@ class LoraTuning:
 
     def apply(self, model: Tunable) -> None:
         """Put the updates beside the layers; B begins at zero."""
-        from peft import LoraConfig, TaskType, get_peft_model
+        from peft import LoraConfig, get_peft_model
+        from transformers.pytorch_utils import Conv1D
 
         config = LoraConfig(
-            task_type=TaskType.FEATURE_EXTRACTION,
+            task_type=model.peft_task,
             r=self._rank,
             lora_alpha=self._alpha,
             lora_dropout=self._dropout,
             target_modules="all-linear",
+            fan_in_fan_out=any(
+                isinstance(m, Conv1D) for m in model.encoder.modules()
+            ),  # as GPT-2 stores them
         )
         model.encoder = get_peft_model(model.encoder, config)
 

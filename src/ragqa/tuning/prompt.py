@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ragqa.errors import TrainingError
-from ragqa.protocols import Tunable
+from ragqa.protocols import ENCODES, Tunable
 
 
 class PromptedEncoder(nn.Module):
@@ -20,10 +20,7 @@ class PromptedEncoder(nn.Module):
     def __init__(self, encoder: Any, size: int) -> None:
         super().__init__()
         self.encoder, self.size = encoder, size
-        table = encoder.get_input_embeddings().weight.detach()
-        # Real words are a better start than noise (section 3.2 of the paper).
-        rows = torch.linspace(0, len(table) - 1, size, dtype=torch.float64).long()
-        self.prompt = nn.Parameter(table[rows].float().clone())
+        self.prompt = nn.Parameter(word_rows(encoder, size))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> SimpleNamespace:
         words = self.encoder.get_input_embeddings()(input_ids)
@@ -47,20 +44,38 @@ class PromptTuning:
         self._size = size
 
     def apply(self, model: Tunable) -> None:
-        """Put the vectors in front of a frozen encoder."""
+        """Put the vectors in front of a frozen encoder; before a language model peft puts them."""
         model.encoder.requires_grad_(False)
-        model.encoder = PromptedEncoder(model.encoder, self._size)
+        if model.peft_task == ENCODES:
+            model.encoder = PromptedEncoder(model.encoder, self._size)
+        else:
+            words = word_rows(model.encoder, self._size)
+            model.encoder = prompted_by_peft(model.encoder, model.peft_task, words)
 
     def merge(self, model: Tunable) -> None:
         """The vectors are input: there is no weight to add them to."""
 
     def export(self, model: Tunable, folder: Path) -> None:
         """Write the vectors in peft's own format, for ``PeftModel.from_pretrained``."""
-        from peft import PromptTuningConfig, TaskType, get_peft_model
-
         prompted: Any = model.encoder
-        config = PromptTuningConfig(task_type=TaskType.FEATURE_EXTRACTION, num_virtual_tokens=prompted.size)
-        wrapped: Any = get_peft_model(prompted.encoder, config)
-        with torch.no_grad():
-            wrapped.prompt_encoder["default"].embedding.weight.copy_(prompted.prompt)
-        wrapped.save_pretrained(str(folder))
+        if isinstance(prompted, PromptedEncoder):
+            prompted = prompted_by_peft(prompted.encoder, model.peft_task, prompted.prompt)
+        prompted.save_pretrained(str(folder))
+
+
+def word_rows(network: Any, size: int) -> Tensor:
+    """Vectors (P, D) of ``size`` words, from all over the vocabulary: a better start than noise (section 3.2)."""
+    table = network.get_input_embeddings().weight.detach()
+    rows = torch.linspace(0, len(table) - 1, size, dtype=torch.float64).long()
+    return table[rows].float().clone()  # type: ignore[no-any-return]
+
+
+def prompted_by_peft(network: Any, task: str, vectors: Tensor) -> Any:
+    """``network`` as peft wraps it, with ``vectors`` (P, D) for its prompt."""
+    from peft import PromptTuningConfig, get_peft_model
+
+    config = PromptTuningConfig(task_type=task, num_virtual_tokens=len(vectors), num_transformer_submodules=1)
+    wrapped: Any = get_peft_model(network, config)
+    with torch.no_grad():
+        wrapped.prompt_encoder["default"].embedding.weight.copy_(vectors)
+    return wrapped

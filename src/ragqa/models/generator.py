@@ -1,0 +1,183 @@
+"""A language model that writes answers: any sequence-to-sequence or causal model of transformers."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+
+from ragqa import pretrained
+from ragqa.errors import ModelError
+from ragqa.models.loading import apply_stored, load_transformer
+from ragqa.protocols import Tuning
+
+IGNORED = -100
+"""The label of a place that is not learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a model wrote for one prompt, without the token that ends it.
+
+    ``log_probability`` is the mean over its tokens, the last included.
+    """
+
+    ids: tuple[int, ...]
+    log_probability: float
+
+
+class Generator(nn.Module):
+    """The whole language model is ``encoder``, where tunings look for what they change.
+
+    ``forward`` takes prompts and answers as ``labels`` and returns the mean negative log-likelihood of each answer's
+    tokens, (N,). Of a sequence-to-sequence model prompts (N, L) go in, and labels (N, T) are answers alone; of a causal
+    one both stand in one row, and labels (N, L) are ``IGNORED`` over the prompt.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.encoder = network
+        self.is_seq2seq = bool(network.config.is_encoder_decoder)
+        self.peft_task = "SEQ_2_SEQ_LM" if self.is_seq2seq else "CAUSAL_LM"
+
+    @classmethod
+    def from_folder(cls, folder: Path, dropout: float = 0.0) -> "Generator":
+        """The language model in a Hugging Face folder, float32.
+
+        Raises:
+            ModelError: there is none, or it only encodes.
+        """
+        try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+        writes = [name for name in config.architectures or [] if name.endswith(_WRITERS)]
+        if not writes:
+            raise ModelError(
+                f"{folder} holds no model that writes ({', '.join(config.architectures or ['?'])})",
+                accepted="a sequence-to-sequence or causal language model, such as T5, BART, GPT-2, Llama, Qwen",
+            )
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        return cls(load_transformer(folder, attention="sdpa", dropout=dropout, kind=kind))
+
+    def forward(self, ids: Tensor, mask: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        if self.is_seq2seq:
+            scores = self.encoder(input_ids=ids, attention_mask=mask, labels=labels).logits
+        else:
+            # Virtual tokens of a trained prompt stand in front: only the last places are the row's own.
+            scores = self.encoder(input_ids=ids, attention_mask=mask).logits[:, -ids.shape[1] :]
+            scores, labels = scores[:, :-1], labels[:, 1:]
+        losses = nn.functional.cross_entropy(
+            scores.float().transpose(1, 2),
+            labels,
+            ignore_index=IGNORED,
+            reduction="none",
+            label_smoothing=smoothing,
+        )
+        known = labels != IGNORED
+        mean: Tensor = losses.sum(1) / known.sum(1).clamp(min=1)
+        return mean
+
+    @torch.no_grad()
+    def write(
+        self, prompts: Sequence[Sequence[int]], tokenizer: Any, *, max_tokens: int, sample: bool = False
+    ) -> list[Written]:
+        """What the model writes for each prompt: the likeliest token each time, or a draw."""
+        if not self.is_seq2seq and hasattr(self.encoder, "prompt_encoder"):
+            # peft counts places from the left, padding included: rows of one batch have one length.
+            found: dict[int, Written] = {}
+            for length in {len(prompt) for prompt in prompts}:
+                rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
+                written = self._write([prompts[row] for row in rows], tokenizer, max_tokens, sample)
+                found |= zip(rows, written, strict=True)
+            return [found[row] for row in range(len(prompts))]
+        return self._write(prompts, tokenizer, max_tokens, sample)
+
+    def _write(
+        self, prompts: Sequence[Sequence[int]], tokenizer: Any, max_tokens: int, sample: bool
+    ) -> list[Written]:
+        longest = max(map(len, prompts))
+        ids = torch.full((len(prompts), longest), int(tokenizer.pad_token_id))
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            # A causal model goes on from the last place: the prompt stands on the right.
+            places = slice(0, len(prompt)) if self.is_seq2seq else slice(longest - len(prompt), longest)
+            ids[row, places], mask[row, places] = torch.tensor(prompt), 1
+        device = next(self.parameters()).device
+        was_training = self.training
+        self.eval()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Position ids are not supported")
+            found = self.encoder.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                max_new_tokens=max_tokens,
+                do_sample=sample,
+                num_beams=1,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                output_scores=True,
+                return_dict_in_generate=True,
+            )
+        self.train(was_training)
+        steps = torch.stack(found.scores, 1).float().log_softmax(-1)
+        tokens = found.sequences[:, -steps.shape[1] :]
+        likelihoods = steps.gather(2, tokens.unsqueeze(2)).squeeze(2).tolist()
+        return [
+            _written(row, values, int(tokenizer.eos_token_id))
+            for row, values in zip(tokens.tolist(), likelihoods, strict=True)
+        ]
+
+
+_WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "EncoderDecoderModel")
+"""How transformers' classes of models that write end."""
+
+
+def _written(tokens: list[int], likelihoods: list[float], end: int) -> Written:
+    count = tokens.index(end) + 1 if end in tokens else len(tokens)
+    return Written(tuple(t for t in tokens[:count] if t != end), sum(likelihoods[:count]) / max(1, count))
+
+
+def load_generator(folder: Path) -> Generator:
+    """The generator in ``folder``, ready to write: a language model, or what training added to one.
+
+    Raises:
+        ModelError: no such model, or the one that it was added to is gone.
+    """
+    if pretrained.is_huggingface(folder):
+        return Generator.from_folder(folder).eval()
+    model, tuning = stored_generator(folder)
+    tuning.merge(model)
+    return model.eval()
+
+
+def stored_generator(folder: Path) -> tuple[Generator, Tuning]:
+    """A generator of which training stored what it added, with that standing beside its weights."""
+    model = Generator.from_folder(pretrained.backbone_of(folder))
+    return model, apply_stored(model, folder)
+
+
+def load_writer_tokenizer(folder: Path) -> Any:
+    """The tokenizer of the language model in ``folder``, with its chat template; transformers' own class.
+
+    Raises:
+        ModelError: there is none, or it has no token that ends a text.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} has no tokenizer: {str(error).splitlines()[0]}") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer of {folder} has no token that ends a text (eos_token)")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer

@@ -1,0 +1,125 @@
+"""The generator: a language model of transformers that learns to write the answer from the passages."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ragqa import backbone, checkpoints, data, plugins
+from ragqa.data.faults import OnBad
+from ragqa.evaluation.answers import exact_match, f1, rouge_l
+from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
+from ragqa.models.loading import overlay
+from ragqa.prompting import Prompter
+from ragqa.protocols import Tuning
+from ragqa.training.judging import Comparison, Scores, compare
+from ragqa.training.mining import mined, searched
+from ragqa.training.objectives.generation import WritingGroup, WritingObjective
+from ragqa.training.settings import GeneratorRun
+from ragqa.training.splitting import Split, shuffled
+from ragqa.training.task import Report, Task
+from ragqa.types import Example
+
+MEASURES = {"F1": f1, "exact match": exact_match, "ROUGE-L": rouge_l}
+_BATCH = 16
+
+
+def examples(run: GeneratorRun, on_bad: OnBad) -> list[Example]:
+    """The questions of ``run.data``."""
+    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+
+
+def task(run: GeneratorRun, split: Split, report: Report) -> Task:
+    """The language model of ``run``.
+
+    Raises:
+        ModelError: the backbone only encodes.
+        ConfigError: a prompt that cannot be read.
+    """
+    folder = backbone.resolve(run.backbone)
+    model = Generator.from_folder(folder, run.dropout)
+    tokenizer = load_writer_tokenizer(folder)
+    objective = WritingObjective(
+        tokenizer,
+        Prompter(tokenizer, template=run.prompt, max_tokens=run.max_prompt_tokens),
+        is_seq2seq=model.is_seq2seq,
+        passages=run.passages,
+        unanswerable_share=run.unanswerable_share,
+        smoothing=run.label_smoothing,
+        reward=run.reward,
+        reward_share=run.reward_share,
+        max_answer_tokens=run.max_answer_tokens,
+    )
+    validation = shuffled([e for e in split.validation if e.answers], run.split_seed)
+    asked = _asked(objective, validation[: run.validation_questions])
+    needs_others = run.passages > 1 or run.unanswerable_share > 0
+    return Task(
+        model,
+        objective,
+        mined(split, searched(split, run.mining), max(1, run.passages), run.mining, report)
+        if needs_others
+        else split.training,
+        "F1",
+        lambda m: float(np.mean(written_scores(m, objective, asked)["F1"])),
+        goes_on=True,
+        save=partial(_save, run),
+        finish=lambda _: None,
+        compare=lambda stored: _compare(folder, stored, objective, split),
+    )
+
+
+def _asked(objective: WritingObjective, examples: Sequence[Example]) -> list[WritingGroup]:
+    """Each question with its own passage, as it is trained on; one whose words find no room is left out."""
+    rng = np.random.default_rng(0)
+    return [group for e in examples if (group := objective.group(e, rng)) is not None]
+
+
+def written_scores(model: Generator, objective: WritingObjective, asked: Sequence[WritingGroup]) -> Scores:
+    """Each measure of what ``model`` writes for each question, in their order."""
+    found: dict[int, str] = {}
+    order = sorted(range(len(asked)), key=lambda row: len(asked[row].prompt))
+    for at in range(0, len(order), _BATCH):
+        rows = order[at : at + _BATCH]
+        prompts = [asked[row].prompt for row in rows]
+        written = model.write(prompts, objective.tokenizer, max_tokens=objective.max_answer_tokens)
+        for row, one in zip(rows, written, strict=True):
+            found[row] = objective.tokenizer.decode(one.ids, skip_special_tokens=True).strip()
+    return {
+        name: [measure(found[row], group.accepted) for row, group in enumerate(asked)]
+        for name, measure in MEASURES.items()
+    }
+
+
+def _compare(before: Path, stored: Path, objective: WritingObjective, split: Split) -> Comparison | None:
+    """What the stored model writes beside the one before it, on the answerable questions of the test part."""
+    asked = _asked(objective, [e for e in split.test if e.answers])
+    if not asked:
+        return None
+    return compare(
+        written_scores(load_generator(before), objective, asked),
+        written_scores(load_generator(stored), objective, asked),
+    )
+
+
+def _save(run: GeneratorRun, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
+    """A whole model as transformers loads it, or what training added to one."""
+    source = backbone.resolve(run.backbone)
+    model = Generator.from_folder(source)
+    tuning: Tuning = plugins.build("tuning", run.tuning.options())
+    tuning.apply(model)
+    overlay(model, tensors, target)
+    tuning.export(model, target / "peft")
+    if run.tuning.name == "full":
+        model.encoder.save_pretrained(target)
+    else:
+        config: dict[str, Any] = {
+            "kind": "generator",
+            "backbone": backbone.lasting_name(run.backbone),
+            "tuning": run.tuning.options(),
+            "best_validation_f1": round(best, 4),
+        }
+        checkpoints.save(target, tensors, config, "float32")
+    load_writer_tokenizer(source).save_pretrained(target)
