@@ -146,3 +146,16 @@ def test_unknown_options_are_refused_before_anything_loads() -> None:
         plugins.check_options("encoders", {"name": "sentence_transformer", "presicion": "f32"})
     with pytest.raises(ConfigError, match="there is no 'fp8'"):
         SentenceTransformerEncoder(precision="fp8")
+
+
+def test_shortened_vectors_are_those_of_sentence_transformers(judge: Any, texts: Sequence[str]) -> None:
+    few = SentenceTransformerEncoder(precision="f32", truncate=True, dimensions=96)
+    found = few.encode_passages(texts[:8])
+    expected = judge.encode(texts[:8], truncate_dim=96, normalize_embeddings=True)
+    assert found.shape == (8, few.dimension) == (8, 96)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(few.encode_queries(["What is lift?"]), axis=1), 1, atol=1e-5)
+    whole = SentenceTransformerEncoder(precision="f32", truncate=True)
+    assert few.fingerprint == f"{whole.fingerprint}:96d"
+    with pytest.raises(ConfigError, match="dimensions is 385; accepted: 1 to 384"):
+        SentenceTransformerEncoder(dimensions=385)

@@ -137,6 +137,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         assert killed.read_bytes() == whole.read_bytes(), name
 
 
+def test_sizes_that_the_vectors_do_not_have_are_refused(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    with pytest.raises(TrainingError, match="matryoshka: 8, 33; accepted: sizes from 1 to 32"):
+        trained(tmp_path, tiny_bert, questions, matryoshka=[8, 33])
+
+
 def test_a_backbone_that_only_adds_is_refused(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
     (tmp_path / "added").mkdir()
     (tmp_path / "added" / "config.json").write_text('{"backbone": "builtin"}', encoding="utf-8")

@@ -41,6 +41,8 @@ class SentenceTransformerEncoder:
     Args:
         query_model: another encoder for the queries alone, one that ``ragqa finetune retriever`` trained towards the
             vectors of ``model``; an index stays as it is.
+        dimensions: only the first so many of each vector, normalised again: smaller indexes, for models that were
+            trained for it (``matryoshka`` of ``ragqa finetune retriever``).
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SentenceTransformerEncoder:
         max_passage_tokens: int = 256,
         truncate: bool = False,
         max_batch_tokens: int = MAX_BATCH_TOKENS,
+        dimensions: int | None = None,
     ) -> None:
         device = choose_device(device)
         self._precision = choose_precision(precision, device)
@@ -64,6 +67,10 @@ class SentenceTransformerEncoder:
                 f"max_passage_tokens is {max_passage_tokens}",
                 accepted=f"3 to {self._passages.layout.max_tokens} for {model}",
             )
+        whole = self._passages.layout.dimension
+        if dimensions is not None and not 1 <= dimensions <= whole:
+            raise ConfigError(f"dimensions is {dimensions}", accepted=f"1 to {whole} for {model}")
+        self._dimensions = dimensions or whole
         if query_model is not None:
             self._queries = _Tower(query_model, self._precision, device, max_batch_tokens)
             _check_pair(self._passages, self._queries)
@@ -72,11 +79,12 @@ class SentenceTransformerEncoder:
     def fingerprint(self) -> str:
         name, digest = self._passages.name, backbone.digest(self._passages.folder)[:16]
         kind = "int8" if self._precision == "int8" else "float"
-        return f"sentence_transformer:{name}:{digest}:{kind}:{self._max_tokens}"
+        cut = "" if self._dimensions == self._passages.layout.dimension else f":{self._dimensions}d"
+        return f"sentence_transformer:{name}:{digest}:{kind}:{self._max_tokens}{cut}"
 
     @property
     def dimension(self) -> int:
-        return self._passages.layout.dimension
+        return self._dimensions
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each text, (N, D).
@@ -85,7 +93,8 @@ class SentenceTransformerEncoder:
             UsageError: a text is longer than ``max_passage_tokens`` and ``truncate`` is off.
         """
         prompt = self._passages.layout.passage_prompt
-        return self._passages.encode([prompt + text for text in texts], self._max_tokens, self._truncate)
+        vectors = self._passages.encode([prompt + text for text in texts], self._max_tokens, self._truncate)
+        return self._shortened(vectors)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each query, (N, D); zeros for a query that the vocabulary cannot read.
@@ -100,8 +109,14 @@ class SentenceTransformerEncoder:
             prompt = self._queries.layout.query_prompt
             longest = min(self._max_tokens, self._queries.layout.max_tokens)
             known = [prompt + texts[row] for row in readable]
-            vectors[readable] = self._queries.encode(known, longest, truncate=True)
+            vectors[readable] = self._shortened(self._queries.encode(known, longest, truncate=True))
         return vectors
+
+    def _shortened(self, vectors: Vectors) -> Vectors:
+        if self._dimensions == vectors.shape[1]:
+            return vectors
+        few = vectors[:, : self._dimensions]
+        return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-12)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens of the model's limit each text takes, the prompt and special tokens included."""

@@ -281,6 +281,9 @@ class RetrieverRun(Run):
         description="train what encodes passages, too: an index must then be embedded anew (ragqa index --reembed)",
     )
     temperature: float = Field(0.05, gt=0, description="the cosines are divided by it")
+    matryoshka: tuple[int, ...] = Field(
+        (), description="sizes to which vectors shall be cut without much loss (encoder.dimensions)"
+    )
     max_passage_tokens: int = Field(256, ge=8, description="longer passages are cut for training")
     negative_passages: int = Field(
         50_000,

@@ -51,7 +51,7 @@ def examples() -> list[Example]:
     ]
 
 
-def objective_of(bert: Path, *, both_sides: bool) -> tuple[ContrastiveObjective, list[Any]]:
+def objective_of(bert: Path, *, both_sides: bool, **more: Any) -> tuple[ContrastiveObjective, list[Any]]:
     asked = examples()
     passages = list({p.id: p for e in asked for p in e.positives}.values())
     found = ContrastiveObjective(
@@ -60,6 +60,7 @@ def objective_of(bert: Path, *, both_sides: bool) -> tuple[ContrastiveObjective,
         (unit(len(passages), 3).repeat(1, 8) / math.sqrt(8)).numpy(),
         both_sides=both_sides,
         temperature=0.1,
+        **more,
     )
     found.prepare(asked)
     rng = np.random.default_rng(0)
@@ -103,3 +104,25 @@ def test_the_bank_follows_the_passages_that_are_trained(tiny_bert: Path) -> None
         objective.loss(model, objective.collate(groups[:1]))
         moved = (objective.bank != before).any(1).tolist()
         assert moved == [both_sides, False, False, False]
+
+
+@pytest.mark.parametrize("both_sides", [False, True])
+def test_a_loss_over_sizes_is_the_mean_of_those_of_shortened_vectors(
+    tiny_bert: Path, both_sides: bool
+) -> None:
+    model = BiEncoder.from_folder(tiny_bert)
+    objective, groups = objective_of(tiny_bert, both_sides=both_sides, sizes=(4, 16))
+    batch = objective.collate(groups)
+    found = objective.loss(model, batch)
+    queries = contrastive.encode(model, batch.questions)
+    expected = []
+    for size in (4, 16, 32):
+        q, p = (
+            vectors[:, :size] / vectors[:, :size].norm(dim=1, keepdim=True)
+            for vectors in (queries, objective.bank)
+        )
+        scores = q @ p.T / objective.temperature
+        for place, row in batch.blocked.tolist():
+            scores[place, row] = -math.inf
+        expected.append(-scores.log_softmax(1)[torch.arange(len(q)), batch.gold].mean())
+    assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)

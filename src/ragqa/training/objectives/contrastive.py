@@ -71,6 +71,8 @@ class ContrastiveObjective:
         vectors: (N, D), theirs from the encoder before training: the bank.
         both_sides: encode the passages of a batch anew, with gradients; otherwise the bank stands for them.
         prompts: what is written before a query and before a passage.
+        sizes: the loss is the mean over vectors cut to their first so many dimensions, and whole (Kusupati et al.
+            2022, arXiv:2205.13147); empty for whole vectors alone.
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class ContrastiveObjective:
         both_sides: bool,
         temperature: float,
         prompts: tuple[str, str] = ("", ""),
+        sizes: Sequence[int] = (),
     ) -> None:
         self._tokenizer = tokenizer
         self._rows = {passage.id: row for row, passage in enumerate(passages)}
         self.bank = torch.from_numpy(np.array(vectors, dtype=np.float32))
         self.both_sides, self.temperature = both_sides, temperature
+        self.sizes = sorted({*sizes, self.bank.shape[1]})
         self._query_prompt, self._passage_prompt = prompts
         self._groups: dict[tuple[str, str], PassageGroup] = {}
 
@@ -140,7 +144,13 @@ class ContrastiveObjective:
             fresh = encode(model, batch.passages)
             self.bank[batch.rows] = fresh.detach()
             bank = self.bank.index_copy(0, batch.rows, fresh)
-        return contrastive_loss(queries, bank, batch.gold, batch.blocked, self.temperature)
+        losses = [
+            contrastive_loss(
+                shortened(queries, size), shortened(bank, size), batch.gold, batch.blocked, self.temperature
+            )
+            for size in self.sizes
+        ]
+        return torch.stack(losses).mean()
 
     def state(self) -> dict[str, Tensor]:
         """The bank, where it changes."""
@@ -168,6 +178,13 @@ def chunks(texts: Sequence[Sequence[int]]) -> tuple[Inputs, ...]:
         (torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(kinds))
         for ids, mask, kinds in pieces
     )
+
+
+def shortened(vectors: Tensor, size: int) -> Tensor:
+    """The first ``size`` dimensions of unit vectors (N, D), as unit vectors."""
+    if size == vectors.shape[1]:
+        return vectors
+    return torch.nn.functional.normalize(vectors[:, :size], dim=1)
 
 
 def contrastive_loss(

@@ -46,7 +46,8 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
     """The encoder of ``run``.
 
     Raises:
-        TrainingError: the backbone only adds to another one, or several processes would each have a bank.
+        TrainingError: the backbone only adds to another one, or lacks such sizes; several processes would each have
+            a bank.
     """
     if run.both_sides and Workers.joined().count > 1:
         raise TrainingError(
@@ -60,6 +61,11 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             accepted="builtin, or a whole encoder as sentence-transformers saves it",
         )
     layout = read_layout(folder)
+    if any(not 1 <= size <= layout.dimension for size in run.matryoshka):
+        raise TrainingError(
+            f"matryoshka: {', '.join(map(str, run.matryoshka))}",
+            accepted=f"sizes from 1 to {layout.dimension}, the dimensions of {run.backbone}",
+        )
     tokenizer = load_tokenizer(layout.transformer)
     tokenizer.enable_truncation(min(run.max_passage_tokens, layout.max_tokens))
     corpus = data.corpus(run.data, [*split.training, *split.validation, *split.test])
@@ -77,6 +83,7 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             both_sides=run.both_sides,
             temperature=run.temperature,
             prompts=(layout.query_prompt, layout.passage_prompt),
+            sizes=run.matryoshka,
         ),
         split.training,
         "nDCG@10",
