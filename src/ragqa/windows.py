@@ -87,12 +87,12 @@ class Windower:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, max_window_tokens: int = 384, overlap_tokens: int = 96) -> "Windower":
-        """The windower for the [CLS] and [SEP] of ``tokenizer``.
+        """The windower for the [CLS] and [SEP] of ``tokenizer``, or RoBERTa's <s> and </s>.
 
         Raises:
             ModelError: it has none.
         """
-        cls_id, sep_id = (_special(tokenizer, name) for name in ("[CLS]", "[SEP]"))
+        cls_id, sep_id = (_special(tokenizer, names) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
         return cls(cls_id, sep_id, max_window_tokens, overlap_tokens)
 
     def windows(self, query: Ints, title: Ints, text: Ints) -> Iterator[Window]:
@@ -139,11 +139,14 @@ def lay_out(tokenizer: Tokenizer, windower: Windower, query: str, passages: Sequ
     return LaidOut([window for window, _ in pairs], [owner for _, owner in pairs], texts)
 
 
-def _special(tokenizer: Tokenizer, name: str) -> int:
-    found = tokenizer.token_to_id(name)
-    if found is None:
-        raise ModelError(f"the tokenizer has no {name}", accepted="tokenizers of the BERT family")
-    return int(found)
+def _special(tokenizer: Tokenizer, names: Sequence[str]) -> int:
+    found = [number for name in names if (number := tokenizer.token_to_id(name)) is not None]
+    if not found:
+        raise ModelError(
+            f"the tokenizer has no {' or '.join(names)}",
+            accepted="tokenizers of the BERT and RoBERTa families",
+        )
+    return int(found[0])
 
 
 def token_span(text: TokenText, start: int, end: int) -> tuple[int, int] | None:

@@ -116,7 +116,8 @@ class SentenceTransformerEncoder:
         if self._dimensions == vectors.shape[1]:
             return vectors
         few = vectors[:, : self._dimensions]
-        return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-12)
+        unit: Vectors = few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-12)
+        return unit
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens of the model's limit each text takes, the prompt and special tokens included."""

@@ -1,6 +1,5 @@
 """Bi-encoder: a text → one vector, queries and passages alike (Reimers and Gurevych 2019, arXiv:1908.10084)."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from ragqa import pretrained
 from ragqa.layout import read_layout
 from ragqa.models import attention
-from ragqa.models.loading import apply_stored, load_transformer
+from ragqa.models.loading import apply_stored, load_transformer, takes_segments
 from ragqa.protocols import ENCODES, Tuning
 
 
@@ -26,8 +25,7 @@ class BiEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
-        # BERT tells two segments apart, RoBERTa and DistilBERT do not and take no such argument.
-        self.segmented = "token_type_ids" in inspect.signature(encoder.forward).parameters
+        self.segmented = takes_segments(encoder)
 
     @classmethod
     def from_folder(cls, folder: Path, *, training: bool = False, dropout: float = 0.0) -> "BiEncoder":

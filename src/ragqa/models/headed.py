@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ragqa import checkpoints, pretrained
 from ragqa.models import attention
-from ragqa.models.loading import apply_stored, load_transformer, overlay
+from ragqa.models.loading import apply_stored, load_transformer, overlay, takes_segments
 from ragqa.protocols import ENCODES, Tuning
 
 
@@ -22,6 +22,7 @@ class Headed(nn.Module):
     def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__()
         self.encoder = encoder
+        self.segmented = takes_segments(encoder)
         self.head = nn.Linear(hidden, self.outputs)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -31,6 +32,12 @@ class Headed(nn.Module):
         """The pretrained encoder in ``folder`` with a fresh head."""
         encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
         return cls(encoder, int(encoder.config.hidden_size))
+
+    def hidden(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> Tensor:
+        """The encoder's last layer, (N, L, D)."""
+        segments = {"token_type_ids": kinds} if self.segmented else {}
+        found: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **segments).last_hidden_state
+        return found
 
     @classmethod
     def stored(cls, folder: Path) -> tuple[Self, Tuning]:

@@ -1,5 +1,6 @@
 """How every model comes to its weights: a transformer from its folder, then what training made of it."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def load_transformer(
     if not pooler and getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
     return transformer
+
+
+def takes_segments(network: Any) -> bool:
+    """Whether the model tells two segments apart: BERT does; DistilBERT has no such input, RoBERTa one kind only."""
+    named = "token_type_ids" in inspect.signature(network.forward).parameters
+    return named and int(getattr(network.config, "type_vocab_size", 2)) > 1
 
 
 def overlay(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Masked-language model: an encoder that guesses hidden words of a text (Devlin et al. 2019, section 3.1)."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from ragqa.layout import read_layout
 from ragqa.models import attention
-from ragqa.models.loading import load_transformer
+from ragqa.models.loading import load_transformer, takes_segments
 from ragqa.protocols import ENCODES
 
 
@@ -38,7 +37,7 @@ class MaskedModel(nn.Module):
     def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.segmented = "token_type_ids" in inspect.signature(encoder.forward).parameters
+        self.segmented = takes_segments(encoder)
         self.head = MaskedHead(hidden, len(encoder.get_input_embeddings().weight))
 
     @classmethod

@@ -1,10 +1,15 @@
 """Pair model: one score for a query and a passage that are read together (Nogueira and Cho 2019, arXiv:1901.04085)."""
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
 
+from ragqa import pretrained
+from ragqa.errors import ModelError
 from ragqa.models.headed import Headed
+from ragqa.models.loading import load_transformer, takes_segments
 
 
 class PairModel(Headed):
@@ -17,5 +22,40 @@ class PairModel(Headed):
     outputs: ClassVar[int] = 1
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
-        hidden = self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=kinds).last_hidden_state
-        return (self.head(hidden[:, 0]).float().squeeze(-1),)
+        return (self.head(self.hidden(ids, mask, kinds)[:, 0]).float().squeeze(-1),)
+
+
+class Classifier(nn.Module):
+    """A cross-encoder of transformers with the inputs and outputs of ``PairModel``.
+
+    With one label the score is its logit, with two the second's over the first's.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.segmented = takes_segments(network)
+
+    def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
+        segments = {"token_type_ids": kinds} if self.segmented else {}
+        logits = self.network(input_ids=ids, attention_mask=mask, **segments).logits.float()
+        return (logits[:, -1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0],)
+
+
+def load_pair(folder: Path) -> nn.Module:
+    """The reranker in ``folder``, float32, to serve: ours, or a cross-encoder as transformers saves it.
+
+    Raises:
+        ModelError: the folder names no backbone that is present, or the model has more than two labels.
+    """
+    if not pretrained.is_huggingface(folder):
+        return PairModel.load(folder)
+    network = load_transformer(
+        folder, attention="eager", pooler=True, kind=AutoModelForSequenceClassification
+    )
+    if network.config.num_labels > 2:
+        raise ModelError(
+            f"{folder} tells {network.config.num_labels} classes apart",
+            accepted="a cross-encoder with one score for a pair, or two classes",
+        )
+    return Classifier(network).eval()

@@ -21,8 +21,7 @@ class SpanModel(Headed):
     outputs: ClassVar[int] = 2
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=kinds).last_hidden_state
-        start, end = self.head(hidden).float().unbind(-1)
+        start, end = self.head(self.hidden(ids, mask, kinds)).float().unbind(-1)
         return start, end
 
 

@@ -33,6 +33,12 @@ SHIPPED = ("builtin", "reader")
 """Names that stand for weights of this project: those of the target itself, and those of the reader."""
 
 
+_OF_TRANSFORMERS = {
+    "reader": ", or a question-answering model of transformers",
+    "reranker": ", or a cross-encoder of transformers",
+}
+
+
 def folder_of(target: str, model: str) -> Path:
     """The folder of a model for ``target``: "builtin", "reader" for the shipped reader's, or a folder.
 
@@ -48,7 +54,7 @@ def folder_of(target: str, model: str) -> Path:
             next_step=f"ragqa finetune {target} --data my_questions.jsonl --dry-run",
         )
     if not (folder / "model.safetensors").is_file():
-        whole = ", or a question-answering model of transformers" if target == "reader" else ""
+        whole = _OF_TRANSFORMERS.get(target, "")
         raise ModelError(
             f"{folder} holds no {target} (model.safetensors)",
             accepted=f"builtin, a folder of `ragqa finetune {target}`{whole}",

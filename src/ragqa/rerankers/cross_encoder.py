@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from tokenizers import Tokenizer
+
 from ragqa import pretrained
 from ragqa.analysis import is_han
 from ragqa.errors import ConfigError
+from ragqa.layout import read_layout
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import plan
-from ragqa.types import Hit, Query
-from ragqa.windows import Window, Windower, lay_out, load_tokenizer, pad
+from ragqa.types import Hit, Passage, Query
+from ragqa.windows import LaidOut, Window, Windower, lay_out, load_tokenizer, pad
 
 LEG = "reranker"
 """Under this name a hit's ``legs`` hold what the model itself said."""
@@ -30,12 +34,16 @@ FITTED = "reranking.json"
 
 _DEFAULT_WEIGHT = 0.7
 
+_LONGEST_PAIR = 512
+"""Tokens of question and passage together for a model of transformers."""
+
 
 class CrossEncoderReranker:
     """Scores the first hits with a pair model served by the fastest runtime of this machine.
 
     Args:
-        model: "builtin", or a folder that ``ragqa finetune reranker`` wrote.
+        model: "builtin", a folder that ``ragqa finetune reranker`` wrote, or a cross-encoder as transformers saves
+            it, which is taken to read every language it is asked in.
         precision, device: see ``ragqa.devices``.
         candidates: hits that are read for each query, best first; those behind them keep their order.
         weight: of the model's own score, from 0 to 1; None takes the one that training fitted.
@@ -65,11 +73,15 @@ class CrossEncoderReranker:
         self._budget = None if max_milliseconds is None else max_milliseconds / 1000
         self._seconds_per_token: float | None = None
         self._runtime = open_runtime("pair", folder, precision, device)
-        self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
+        backbone = pretrained.backbone_of(folder)
+        self._tokenizer = load_tokenizer(backbone)
         self._windower = Windower.of(self._tokenizer)
+        self._is_foreign = pretrained.is_huggingface(folder)
+        if self._is_foreign:
+            self._tokenizer.enable_truncation(min(_LONGEST_PAIR, read_layout(backbone).max_tokens))
 
     def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
-        """The hits of each query in their new order; those of a query in Han characters stay as they are."""
+        """The hits of each query in their new order; those of a query that the model cannot read stay as they are."""
         asked = [self._lay_out(query, mine) for query, mine in zip(queries, hits, strict=True)]
         scores = iter(self._scores([window for one in asked for window in one.windows]))
         found = []
@@ -82,10 +94,11 @@ class CrossEncoderReranker:
 
     def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
         """The windows of the candidates that are read, as many as the budget allows, two at least."""
-        if is_han(query.text):
+        if is_han(query.text) and not self._is_foreign:
             return _Asked([], [], 0)
         passages = [hit.passage for hit in hits[: self.candidates]]
-        laid = lay_out(self._tokenizer, self._windower, query.text, passages)
+        make = _as_pairs if self._is_foreign else lay_out
+        laid = make(self._tokenizer, self._windower, query.text, passages)
         tokens, count = 0, len(laid.windows)
         for window, owner in zip(laid.windows, laid.owners, strict=True):
             tokens += len(window.ids)
@@ -113,6 +126,13 @@ class CrossEncoderReranker:
         tokens = sum(len(window.ids) for window in windows)
         self._seconds_per_token = (time.perf_counter() - started) / tokens
         return found
+
+
+def _as_pairs(tokenizer: Tokenizer, windower: Windower, query: str, passages: Sequence[Passage]) -> LaidOut:
+    """One window for each passage, its title in front, as the tokenizer itself joins two texts and cuts them."""
+    encoded = tokenizer.encode_batch_fast([(query, passage.titled_text) for passage in passages])
+    windows = [Window(np.array(one.ids, dtype=np.int64), len(one.ids), 0, 0) for one in encoded]
+    return LaidOut(windows, list(range(len(windows))), [])
 
 
 @dataclass(frozen=True, slots=True)

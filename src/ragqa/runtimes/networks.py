@@ -13,14 +13,14 @@ from ragqa.backbone import builtin_path, verify
 from ragqa.errors import ModelError
 from ragqa.models.bi_encoder import load_encoder
 from ragqa.models.choice import ChoiceModel
-from ragqa.models.pair import PairModel
+from ragqa.models.pair import load_pair
 from ragqa.models.span import load_span
 from ragqa.pretrained import backbone_of
 
 BUILDERS: dict[str, Callable[[Path], nn.Module]] = {
     "encoder": load_encoder,
     "span": load_span,
-    "pair": PairModel.load,
+    "pair": load_pair,
     "choice": ChoiceModel.load,
 }
 
