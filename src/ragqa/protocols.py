@@ -140,6 +140,9 @@ class Tuning(Protocol):
     rate: float
     """Times the learning rate that full tuning would have."""
 
+    added_tokens: int
+    """Tokens that it puts in front of every input."""
+
     folds: bool
     """Whether ``merge`` leaves a model of the same shape as before, which any library loads."""
 

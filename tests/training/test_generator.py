@@ -383,3 +383,20 @@ def test_what_cannot_write_is_refused(tmp_path: Path, questions: Path) -> None:
     run = described(tmp_path / "run", tmp_path, [questions])
     with pytest.raises(ModelError, match="holds no model that writes"):
         finetune(run.model_copy(update={"backbone": "builtin"}), resume=False, report=lambda _: None)
+
+
+def test_a_prompt_never_takes_more_places_than_the_model_has(base: tuple[str, Path], tmp_path: Path) -> None:
+    kind, folder = base
+    model = load_generator(folder)
+    assert model.room(8) == (120 if kind == "causal" else 128)
+    assert model.room(8, plugins.build("tuning", {"name": "prompt", "size": 30})) == model.room(8) - 30
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    long = " ".join(f"The animal{n} lives in the valley." for n in range(40))
+    (notes / "long.md").write_text(f"# Notes\n\n{long}\n")
+    build_index([notes], tmp_path / "index", Config())
+    overrides = ["reader.name=generative", f"reader.model={folder}", "reader.max_answer_tokens=8"]
+    with load_pipeline(tmp_path / "index", overrides=overrides) as pipeline:
+        answer = pipeline.ask("where does the animal3 live ?")
+    assert answer.note
+    assert answer.details["passages"] == 1

@@ -8,12 +8,24 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from transformers import AutoModel
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 from ragqa.errors import TrainingError
+from ragqa.models.generator import Generator, load_writer_tokenizer
+from ragqa.training.objectives.continuation import ContinuationObjective
 from ragqa.training.objectives.masked import MaskedObjective
 from ragqa.training.run import finetune
 from ragqa.training.settings import PretrainRun, ReaderRun, load_run
+from ragqa.training.targets.pretrain import expected
 from ragqa.types import Example, Passage, Query
 from ragqa.windows import load_tokenizer
 
@@ -115,3 +127,71 @@ def test_hidden_words_are_15_percent_mostly_masked_and_never_special(tiny_bert: 
         replaced += int(found.chosen.sum())
     assert masked / replaced == pytest.approx(0.8, abs=0.05)
     assert kept / replaced == pytest.approx(0.1, abs=0.05)
+
+
+def causal(folder: Path, tiny_bert: Path) -> Path:
+    """A tiny random GPT-2 with the words of the tiny BERT."""
+    torch.manual_seed(2)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(tiny_bert / "tokenizer.json"),
+        eos_token="[SEP]",
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+    )
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=32, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_a_causal_model_expects_the_next_words_and_stays_whole(
+    tmp_path: Path, tiny_bert: Path, documents: Path, tuning: str
+) -> None:
+    torch.set_num_threads(1)
+    said: list[dict[str, Any]] = []
+    folder = causal(tmp_path / "gpt", tiny_bert)
+    schedule = {"epochs": 20, "batch_groups": 16, "learning_rate": 5e-3, "validate_steps": 40}
+    run = load_run(described(tmp_path, folder, documents, tuning=tuning, schedule=schedule), PretrainRun)
+    finished = finetune(run, resume=False, report=said.append)
+    (before,) = [r["validation_before"] for r in said if "validation_before" in r]
+    (best,) = [r["best_validation"] for r in said if "best_validation" in r]
+    assert best > 2 * before
+    model = AutoModelForCausalLM.from_pretrained(finished.model)
+    tokenizer = AutoTokenizer.from_pretrained(finished.model)
+    ids = torch.tensor(
+        [tokenizer("The walrus of group 3 lives in the harbour.", add_special_tokens=False)["input_ids"]]
+    )
+    untrained = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.inference_mode():
+        assert model(input_ids=ids, labels=ids).loss < untrained(input_ids=ids, labels=ids).loss
+
+
+def test_one_over_the_perplexity_is_what_is_measured(tmp_path: Path, tiny_bert: Path) -> None:
+    model = Generator.from_folder(causal(tmp_path / "gpt", tiny_bert)).eval()
+    objective = ContinuationObjective(load_writer_tokenizer(tmp_path / "gpt"))
+    texts = ["The walrus lives in the harbour.", "A toad was seen."]
+    asked = [
+        Example(Query(""), positives=(Passage(f"d{n}", 0, len(text), text),)) for n, text in enumerate(texts)
+    ]
+    objective.prepare(asked)
+    rows = [row for e in asked if (row := objective.group(e, np.random.default_rng(0))) is not None]
+    total, count = 0.0, 0
+    for row in rows:
+        with torch.inference_mode():
+            shares = model.encoder(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        for place, token in enumerate(row.ids[1:]):
+            total, count = total + float(shares[place, token]), count + 1
+    assert expected(model, objective, rows) == pytest.approx(np.exp(total / count), rel=1e-4)
+
+
+def test_a_sequence_to_sequence_model_is_refused(tmp_path: Path, tiny_bert: Path, documents: Path) -> None:
+    folder = causal(tmp_path / "bart", tiny_bert)
+    config = BartConfig(
+        vocab_size=100, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16, decoder_ffn_dim=16
+    )
+    BartForConditionalGeneration(config).save_pretrained(folder)
+    with pytest.raises(TrainingError, match="sequence-to-sequence"):
+        finetune(
+            load_run(described(tmp_path, folder, documents), PretrainRun), resume=False, report=lambda _: None
+        )

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -56,18 +55,22 @@ class Generator(nn.Module):
         Raises:
             ModelError: there is none, or it only encodes.
         """
-        try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-        writes = [name for name in config.architectures or [] if name.endswith(_WRITERS)]
-        if not writes:
+        config = pretrained.stored_config(folder)
+        if not is_writer(folder):
             raise ModelError(
-                f"{folder} holds no model that writes ({', '.join(config.architectures or ['?'])})",
+                f"{folder} holds no model that writes ({', '.join(config.get('architectures') or ['?'])})",
                 accepted="a sequence-to-sequence or causal language model, such as T5, BART, GPT-2, Llama, Qwen",
             )
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
         return cls(load_transformer(folder, attention="sdpa", dropout=dropout, kind=kind))
+
+    def room(self, answer_tokens: int, tuning: Tuning | None = None) -> int:
+        """Tokens that a prompt may have beside an answer of so many, and what ``tuning`` shall put in front."""
+        positions = getattr(self.encoder.config, "max_position_embeddings", None) or 2**31
+        added = getattr(self.encoder, "peft_config", {}).values()
+        taken = sum(getattr(one, "num_virtual_tokens", 0) for one in added)
+        taken += 0 if tuning is None else tuning.added_tokens
+        return int(positions) - taken - (0 if self.is_seq2seq else answer_tokens)
 
     def forward(self, ids: Tensor, mask: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         if self.is_seq2seq:
@@ -136,6 +139,15 @@ class Generator(nn.Module):
             _written(row, values, int(tokenizer.eos_token_id))
             for row, values in zip(tokens.tolist(), likelihoods, strict=True)
         ]
+
+
+def is_writer(folder: Path) -> bool:
+    """Whether ``folder`` holds a language model that goes on from a text, as its ``config.json`` says."""
+    if not (folder / "config.json").is_file():
+        return False
+    return any(
+        name.endswith(_WRITERS) for name in pretrained.stored_config(folder).get("architectures") or ()
+    )
 
 
 _WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "EncoderDecoderModel")

@@ -39,7 +39,7 @@ class GenerativeReader:
     Args:
         model: a Hugging Face folder, or one that ``ragqa finetune generator`` wrote.
         prompt: the template, by name or as a Jinja file.
-        max_prompt_tokens: hits that find no room are left out, and the answer says how many.
+        max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many.
         max_answer_tokens: the answer ends there at the latest.
         threshold: least confidence of an answer.
     """
@@ -65,7 +65,8 @@ class GenerativeReader:
         folder = backbone.resolve(model)
         self._model = load_generator(folder)
         self._tokenizer = load_writer_tokenizer(folder)
-        self._prompter = Prompter(self._tokenizer, template=prompt, max_tokens=max_prompt_tokens)
+        room = min(max_prompt_tokens, self._model.room(max_answer_tokens))
+        self._prompter = Prompter(self._tokenizer, template=prompt, max_tokens=room)
         self._max_answer_tokens, self._threshold = max_answer_tokens, threshold
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:

@@ -46,6 +46,7 @@ class AdapterTuning:
     """Puts two bottlenecks of ``size`` dimensions into each layer; they and the norms train."""
 
     rate = 6.0
+    added_tokens = 0
     folds = False
 
     def __init__(self, *, size: int = 64) -> None:

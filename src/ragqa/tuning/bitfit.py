@@ -12,6 +12,7 @@ class BitfitTuning:
     rate = 6.0
     """Times the learning rate of full tuning: a bias moves a whole layer's output, but only by its own size."""
 
+    added_tokens = 0
     folds = True
 
     def apply(self, model: Tunable) -> None:

@@ -9,6 +9,7 @@ class FullTuning:
     """Nothing is added and nothing is frozen."""
 
     rate = 1.0
+    added_tokens = 0
     folds = True
 
     def apply(self, model: Tunable) -> None:

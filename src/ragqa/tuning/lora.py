@@ -10,6 +10,7 @@ class LoraTuning:
     """Updates of rank ``rank`` on every linear layer of the encoder; merged into the weights for serving."""
 
     rate = 6.0
+    added_tokens = 0
     folds = True
 
     def __init__(self, *, rank: int = 16, alpha: int = 32, dropout: float = 0.0) -> None:

@@ -41,15 +41,15 @@ class PromptTuning:
     def __init__(self, *, size: int = 20) -> None:
         if not 1 <= size <= 100:
             raise TrainingError(f"tuning prompt: size {size}", accepted="1 to 100 vectors")
-        self._size = size
+        self.added_tokens = size
 
     def apply(self, model: Tunable) -> None:
         """Put the vectors in front of a frozen encoder; before a language model peft puts them."""
         model.encoder.requires_grad_(False)
         if model.peft_task == ENCODES:
-            model.encoder = PromptedEncoder(model.encoder, self._size)
+            model.encoder = PromptedEncoder(model.encoder, self.added_tokens)
         else:
-            words = word_rows(model.encoder, self._size)
+            words = word_rows(model.encoder, self.added_tokens)
             model.encoder = prompted_by_peft(model.encoder, model.peft_task, words)
 
     def merge(self, model: Tunable) -> None:

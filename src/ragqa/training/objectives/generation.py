@@ -37,7 +37,7 @@ class WritingGroup:
 
 @dataclass(frozen=True, slots=True)
 class WritingBatch:
-    """Inputs and labels of ``models.generator``; ``groups`` are what they were made from."""
+    """Inputs and labels of ``models.generator``; ``groups`` are the questions that they were made from."""
 
     ids: Tensor
     mask: Tensor
@@ -101,10 +101,7 @@ class WritingObjective:
         else:
             ids = [(*g.prompt, *g.answer) for g in groups]
             labels = [(*(IGNORED for _ in g.prompt), *g.answer) for g in groups]
-        padded = _padded(ids, pad)
-        lengths = torch.tensor([len(row) for row in ids])
-        mask = (torch.arange(padded.shape[1]) < lengths.unsqueeze(1)).long()
-        return WritingBatch(padded, mask, _padded(labels, IGNORED), tuple(groups))
+        return padded_batch(ids, labels, pad, groups)
 
     def loss(self, model: Generator, batch: WritingBatch) -> Tensor:
         """Mean loss over the groups of ``batch``."""
@@ -144,6 +141,19 @@ class WritingObjective:
 def _holds(passages: Sequence[Passage], accepted: Sequence[str]) -> bool:
     """Whether one of the passages still holds an accepted wording."""
     return any(answer.casefold() in p.text.casefold() for p in passages for answer in accepted)
+
+
+def padded_batch(
+    ids: Sequence[Sequence[int]],
+    labels: Sequence[Sequence[int]],
+    pad: int,
+    groups: Sequence[WritingGroup] = (),
+) -> WritingBatch:
+    """Rows of inputs and labels, padded on the right."""
+    inputs = _padded(ids, pad)
+    lengths = torch.tensor([len(row) for row in ids])
+    mask = (torch.arange(inputs.shape[1]) < lengths.unsqueeze(1)).long()
+    return WritingBatch(inputs, mask, _padded(labels, IGNORED), tuple(groups))
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:

@@ -42,9 +42,10 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
     folder = backbone.resolve(run.backbone)
     model = Generator.from_folder(folder, run.dropout)
     tokenizer = load_writer_tokenizer(folder)
+    room = model.room(run.max_answer_tokens, plugins.build("tuning", run.tuning.options()))
     objective = WritingObjective(
         tokenizer,
-        Prompter(tokenizer, template=run.prompt, max_tokens=run.max_prompt_tokens),
+        Prompter(tokenizer, template=run.prompt, max_tokens=min(run.max_prompt_tokens, room)),
         is_seq2seq=model.is_seq2seq,
         passages=run.passages,
         unanswerable_share=run.unanswerable_share,

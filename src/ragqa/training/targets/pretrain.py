@@ -1,5 +1,9 @@
-"""Masked-language modelling on the user's own documents; what comes out is a backbone for the other targets."""
+"""Language modelling on the user's own documents; what comes out is a backbone for the other targets.
 
+An encoder guesses hidden words, a causal language model the next ones.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,9 +19,11 @@ from ragqa.discovery import discover
 from ragqa.errors import DataError, DocumentError, TrainingError
 from ragqa.isolation import LoaderProcess
 from ragqa.layout import read_layout
+from ragqa.models.generator import Generator, is_writer, load_writer_tokenizer
 from ragqa.models.loading import overlay
 from ragqa.models.masked import MaskedModel
 from ragqa.protocols import Splitter, Tuning
+from ragqa.training.objectives.continuation import ContinuationObjective, TokenRow
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
 from ragqa.training.splitting import Split, shuffled
@@ -32,7 +38,8 @@ _BATCH = 32
 def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
     """Every passage of the documents under ``run.data``, cut as an index of them would be."""
     config, found = Config(), []
-    tokenizer = load_tokenizer(read_layout(backbone.resolve(run.backbone)).transformer)
+    folder = backbone.resolve(run.backbone)
+    tokenizer = load_tokenizer(folder if is_writer(folder) else read_layout(folder).transformer)
 
     def count_tokens(texts: Sequence[str]) -> list[int]:
         return [len(one) for one in tokenizer.encode_batch_fast(list(texts))]
@@ -53,10 +60,11 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
 
 
 def task(run: PretrainRun, split: Split, report: Report) -> Task:
-    """The encoder of ``run``.
+    """The encoder or causal language model of ``run``.
 
     Raises:
-        TrainingError: a tuning whose additions cannot become part of a backbone, or passages beyond its input.
+        TrainingError: a tuning whose additions cannot become part of a backbone, passages beyond its input, or a
+            sequence-to-sequence model.
     """
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     if not tuning.folds:
@@ -64,6 +72,8 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
             f"what {run.tuning.name} adds cannot be folded into a backbone", accepted="full, lora, bitfit"
         )
     folder = backbone.resolve(run.backbone)
+    if is_writer(folder):
+        return _continuing(run, split, folder)
     layout = read_layout(folder)
     if run.max_passage_tokens > layout.max_tokens:
         raise TrainingError(
@@ -89,6 +99,45 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
     )
 
 
+def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
+    """The causal language model in ``folder``."""
+    model = Generator.from_folder(folder, run.dropout)
+    if model.is_seq2seq:
+        raise TrainingError(
+            f"{folder} is a sequence-to-sequence model", accepted="an encoder or a causal language model"
+        )
+    tokenizer = load_writer_tokenizer(folder)
+    objective = ContinuationObjective(tokenizer)
+    held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]
+    objective.prepare(held_out)
+    rng = np.random.default_rng(run.split_seed)
+    texts = [text for e in held_out if (text := objective.group(e, rng)) is not None]
+    return Task(
+        model,
+        objective,
+        split.training,
+        "mean probability of the next token",
+        lambda model: expected(model, objective, texts),
+        goes_on=True,
+        save=partial(_save_writer, run, folder),
+        finish=lambda _: None,
+        compare=lambda _: None,
+    )
+
+
+@torch.inference_mode()
+def expected(model: Generator, objective: ContinuationObjective, texts: Sequence[TokenRow]) -> float:
+    """Geometric mean over the texts' tokens of the probability that the model gives them: one over its perplexity."""
+    total, count = 0.0, 0
+    for at in range(0, len(texts), _BATCH):
+        few = texts[at : at + _BATCH]
+        batch = objective.collate(few)
+        lengths = torch.tensor([text.length - 1 for text in few])
+        total += float((model(batch.ids, batch.mask, batch.labels) * lengths).sum())
+        count += int(lengths.sum())
+    return math.exp(-total / max(1, count))
+
+
 @torch.inference_mode()
 def guessed(model: MaskedModel, objective: MaskedObjective, texts: Sequence[MaskedText]) -> float:
     """Share of the hidden words that the model names first."""
@@ -103,8 +152,24 @@ def guessed(model: MaskedModel, objective: MaskedObjective, texts: Sequence[Mask
 
 def _save(run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
     model = MaskedModel.from_folder(source, dropout=0.0)
+    _fold(run, model, tensors, target)
+    store_whole(model.encoder, source, target)
+
+
+def _save_writer(
+    run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float
+) -> None:
+    model = Generator.from_folder(source)
+    _fold(run, model, tensors, target)
+    model.encoder.save_pretrained(target)
+    load_writer_tokenizer(source).save_pretrained(target)
+
+
+def _fold(
+    run: PretrainRun, model: MaskedModel | Generator, tensors: Mapping[str, Tensor], target: Path
+) -> None:
+    """Put the trained ``tensors`` into ``model``, with nothing left beside its weights."""
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     tuning.apply(model)
     overlay(model, tensors, target)
     tuning.merge(model)
-    store_whole(model.encoder, source, target)
