@@ -174,17 +174,26 @@ RATES = {"full": 1e-3, "lora": 5e-3, "adapter": 5e-3, "bitfit": 1e-2, "prompt": 
 EPOCHS = {"bitfit": 60, "prompt": 100}
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Kind and folder of a model that knows both where animals live by day and where by night."""
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each kind a model that knows both where animals live by day and where by night."""
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp(request.param)
-    build(request.param, folder / "random")
+    return {kind: _base(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def base(request: pytest.FixtureRequest, bases: dict[str, Path]) -> tuple[str, Path]:
+    """Kind and folder of one of them."""
+    return request.param, bases[request.param]
+
+
+def _base(kind: str, folder: Path) -> Path:
+    build(kind, folder / "random")
     data = [asked(folder / f"{mode}.jsonl", number, mode) for number, mode in enumerate(MODES)]
-    rate = 3e-3 if request.param == "causal" else 2e-3
+    rate = 3e-3 if kind == "causal" else 2e-3
     schedule = {"epochs": 160, "batch_groups": 20, "learning_rate": rate, "validate_steps": 10_000}
     run = described(folder / "base", folder / "random", data, schedule=schedule)
-    return request.param, finetune(run, resume=False, report=lambda _: None).model
+    return finetune(run, resume=False, report=lambda _: None).model
 
 
 @pytest.fixture(scope="module", params=TUNINGS)

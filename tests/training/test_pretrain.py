@@ -156,7 +156,7 @@ def test_a_causal_model_expects_the_next_words_and_stays_whole(
     finished = finetune(run, resume=False, report=said.append)
     (before,) = [r["validation_before"] for r in said if "validation_before" in r]
     (best,) = [r["best_validation"] for r in said if "best_validation" in r]
-    assert best > 2 * before
+    assert best > (2 if tuning == "full" else 1.3) * before  # LoRA leaves the words as they are
     model = AutoModelForCausalLM.from_pretrained(finished.model)
     tokenizer = AutoTokenizer.from_pretrained(finished.model)
     ids = torch.tensor(
