@@ -1,12 +1,13 @@
 """The project's own questions over kb/: answers, refusals and citations at the default operating point.
 
-    python benchmarks/bench_kb.py [--split tune|test|all]
+    python benchmarks/bench_kb.py [--split tune|test|all] [--set KEY=VALUE ...] [--out FILE]
 
-Writes benchmarks/results/kb.json for the whole set.
+Writes benchmarks/results/kb.json for the whole set with the default settings, or the file that ``--out`` names.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -82,18 +83,21 @@ def main() -> None:
     """Index kb/ into a scratch folder, ask every question, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=("tune", "test", "all"), default="all")
-    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     records = [r for r in map(json.loads, lines) if arguments.split in ("all", r["split"])]
     with tempfile.TemporaryDirectory() as folder:
         build_index([ROOT / "kb"], Path(folder) / "kb", Config())
-        with load_pipeline(Path(folder) / "kb", overrides=[f"reader.model={arguments.model}"]) as pipeline:
+        with load_pipeline(Path(folder) / "kb", overrides=arguments.overrides) as pipeline:
             measured = measure(pipeline, records)
     print(json.dumps(measured, indent=1))
-    if arguments.split == "all" and arguments.model == "builtin":
-        record = {"command": "python benchmarks/bench_kb.py", "date": time.strftime("%Y-%m-%d"), **measured}
-        RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    is_default = arguments.split == "all" and not arguments.overrides
+    if out := arguments.out or (RESULT if is_default else None):
+        command = " ".join(["python", *sys.argv])
+        record = {"command": command, "date": time.strftime("%Y-%m-%d"), **measured}
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ def main() -> None:
     encoder = SentenceTransformerEncoder(truncate=True)
     reranker = CrossEncoderReranker(model=arguments.model, weight=arguments.weight)
     results: dict[str, Any] = {}
-    for test in [test for name in arguments.sets for test in test_sets(arguments.data / name)]:
+    tests = [test_sets(arguments.data / name)[-1] for name in arguments.sets]
+    for test in tests:
         names, hits = list(test.queries), first_hits(test, encoder, arguments.vectors)
         is_squad = test.name.startswith("squad")
         if is_squad and arguments.limit:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ragqa import data
-from ragqa.errors import DataError
+from ragqa.errors import ConfigError, DataError
+from ragqa.training.settings import ReaderRun, load_run
 
 LEASE = "The lease ends in May. Rent is due on the first day."
 
@@ -51,9 +52,17 @@ def test_a_sample_is_drawn_from_each_file_and_keeps_its_order(tmp_path: Path) ->
     assert all(rows == sorted(rows) for rows in drawn)
     assert found == data.read_all(paths, 10, 13) != data.read_all(paths, 10, 14)
     assert len(data.read_all(paths, 100, 13)) == 80
+    assert data.read_all(paths, [40, 10], 13)[40:] == found[10:]
 
 
 def test_a_bad_file_among_good_ones_is_named(tmp_path: Path) -> None:
     good = stored(tmp_path / "good.jsonl", [LEASE])
     with pytest.raises(DataError, match=r"absent\.jsonl"):
         data.read_all([good, tmp_path / "absent.jsonl"], None, 13)
+
+
+def test_numbers_that_do_not_match_the_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("data: [a.jsonl, b.jsonl]\nmax_questions: [3]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="max_questions has 1 numbers for 2 files"):
+        load_run(path, ReaderRun)

@@ -50,17 +50,23 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     return examples
 
 
-def read_all(paths: Sequence[Path], at_most: int | None, seed: int, on_bad: OnBad = refuse) -> list[Example]:
-    """The questions of several files and folders, of each at most so many, drawn by ``seed``, in their order.
+def read_all(
+    paths: Sequence[Path], at_most: int | Sequence[int] | None, seed: int, on_bad: OnBad = refuse
+) -> list[Example]:
+    """The questions of several files and folders, drawn by ``seed``, in their order.
+
+    Args:
+        at_most: of each file so many, or one number for each; None for all.
 
     Raises:
         DataError: see ``read``.
     """
     found: list[Example] = []
-    for path in paths:
+    limits = [at_most] * len(paths) if at_most is None or isinstance(at_most, int) else at_most
+    for path, limit in zip(paths, limits, strict=True):
         examples = read(path, on_bad)
-        if at_most is not None and at_most < len(examples):
-            rows = sorted(random.Random(seed).sample(range(len(examples)), at_most))
+        if limit is not None and limit < len(examples):
+            rows = sorted(random.Random(seed).sample(range(len(examples)), limit))
             examples = [examples[row] for row in rows]
         found += examples
     return found if len(paths) == 1 else _placed_together(found)

@@ -3,10 +3,18 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ragqa.config import PluginSpec
 from ragqa.errors import ConfigError
@@ -46,8 +54,8 @@ class Run(BaseModel):
         min_length=1,
         description="the training questions: JSON Lines, SQuAD JSON or a BEIR folder; or several",
     )
-    max_questions: int | None = Field(
-        None, ge=1, description="of each file, drawn by split_seed; default: all"
+    max_questions: PositiveInt | tuple[PositiveInt, ...] | None = Field(
+        None, description="of each file, or one number for each, drawn by split_seed; default: all"
     )
     output: Path = Field(description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
@@ -75,6 +83,14 @@ class Run(BaseModel):
     def _one_file(cls, value: Any) -> Any:
         """``data: FILE`` is short for ``data: [FILE]``."""
         return (value,) if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _one_number_for_each_file(self) -> Self:
+        if isinstance(self.max_questions, tuple) and len(self.max_questions) != len(self.data):
+            raise ValueError(
+                f"max_questions has {len(self.max_questions)} numbers for {len(self.data)} files"
+            )
+        return self
 
     @field_validator("tuning", mode="before")
     @classmethod
