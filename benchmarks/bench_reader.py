@@ -25,9 +25,9 @@ from ragqa.config import Config
 from ragqa.data import distinct_passages, squad
 from ragqa.devices import cpu_model
 from ragqa.evaluation.answers import exact_match, f1
+from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import (
-    RIGHT_F1,
     UNANSWERABLE_SHARE,
     Retrieved,
     retrieve_for,

@@ -25,7 +25,7 @@ README = ROOT / "README.md"
 PAGES = [
     README,
     *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")),
-    *(ROOT / "docs" / name for name in ("architecture.md", "log.md", "training.md")),
+    *(ROOT / "docs" / name for name in ("architecture.md", "evaluation.md", "log.md", "training.md")),
 ]
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,7 +33,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"\.?[\w-]+(?:[/.][\w.*-]+)*/?")
 _FILE = re.compile(r"[\w-]+\.(?:py|md|toml|yaml|txt)")
-_MADE_BY_COMMANDS = ("runs/", "indexes/", ".venv/", "model/", "shared/")
+_MADE_BY_COMMANDS = ("runs/", "indexes/", "evaluations/", ".venv/", "model/", "shared/")
+_LEFT_BY_COMMANDS = frozenset({"report.md", "run.txt", "qrels.txt"})
 _OUTPUT = re.compile(
     r"(?<=<!-- output -->\n```console\n)\$ ([^\n]+)\n(.*?)\$ echo \$\?\n(\d+)\n(?=```)", re.DOTALL
 )
@@ -83,7 +84,7 @@ def mentioned_paths(page: Path) -> Iterator[str]:
 
 def exists(path: str, page: Path) -> bool:
     """True when ``path`` lies beside the page, in the repository or in the package, or is a file name in it."""
-    if path.startswith(_MADE_BY_COMMANDS):
+    if path.startswith(_MADE_BY_COMMANDS) or path in _LEFT_BY_COMMANDS:
         return True
     if any((folder / path).exists() for folder in (page.parent, ROOT, PACKAGE)):
         return True

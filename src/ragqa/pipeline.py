@@ -17,7 +17,7 @@ from ragqa.decoding import clean
 from ragqa.embedding import DENSE, LEXICAL
 from ragqa.errors import UsageError
 from ragqa.generations import Generation, open_generation, rebuild_command
-from ragqa.hybrid import HybridSearch, Timings
+from ragqa.hybrid import HybridSearch, RankedRow, Timings
 from ragqa.indexing import CATALOG, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
 from ragqa.protocols import Encoder, Reader, Reranker, TermIndex, VectorStore
@@ -80,11 +80,16 @@ class Retriever:
         """
         if top_k < 1:
             raise UsageError(f"--top-k {top_k}", accepted="1 or more")
-        found = []
-        for ranked in self._hybrid.search([query.text for query in queries], top_k):
-            passages = self.catalog.passages([r.row for r in ranked])
-            found.append([Hit(p, r.score, r.legs) for p, r in zip(passages, ranked, strict=True)])
-        return found
+        return [self.hits(ranked) for ranked in self.rank(queries, top_k)]
+
+    def rank(self, queries: Sequence[Query], depth: int) -> list[list[RankedRow]]:
+        """The rows of at most ``depth`` passages for each query, best first, without their text."""
+        return self._hybrid.search([query.text for query in queries], depth)
+
+    def hits(self, ranked: Sequence[RankedRow]) -> list[Hit]:
+        """The passages of ranked rows."""
+        passages = self.catalog.passages([r.row for r in ranked])
+        return [Hit(p, r.score, r.legs) for p, r in zip(passages, ranked, strict=True)]
 
 
 class Pipeline:
@@ -117,23 +122,31 @@ class Pipeline:
                 self._reader = plugins.build("readers", self.config.reader.options())
         return self._reader
 
-    def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> list[list[Hit]]:
+    def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> Sequence[Sequence[Hit]]:
         """At most ``top_k`` hits of each query (default: the configuration's), reranked."""
         top_k = self.config.top_k if top_k is None else top_k
-        reranker = self.reranker
-        if not reranker.candidates or top_k < 1:
-            return self.retriever.retrieve(queries, top_k)
-        hits = self.retriever.retrieve(queries, max(top_k, reranker.candidates))
+        if top_k < 1:
+            return self.retriever.retrieve(queries, top_k)  # which says what is accepted
+        hits = self.retriever.retrieve(queries, max(top_k, self.reranker.candidates))
+        return [mine[:top_k] for mine in self.rerank(queries, hits)]
+
+    def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> Sequence[Sequence[Hit]]:
+        """All hits of each query in the order of the reranker, if there is one."""
+        if not self.reranker.candidates:
+            return hits
         with self.timings.stage("rerank"):
-            return [mine[:top_k] for mine in reranker.rerank(queries, hits)]
+            return self.reranker.rerank(queries, hits)
 
     def ask_many(self, queries: Sequence[Query], top_k: int | None = None) -> list[Answer]:
         """One answer for each query, its citations with their pages."""
-        hits = self.retrieve(queries, top_k)
+        answers = self.read(queries, self.retrieve(queries, top_k))
+        return [self._with_pages(answer) for answer in answers]
+
+    def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
+        """What the reader makes of the hits of each query, pages not yet told."""
         reader = self.reader
         with self.timings.stage("read"):
-            answers = reader.read(queries, hits)
-        return [self._with_pages(answer) for answer in answers]
+            return reader.read(queries, hits)
 
     def ask(self, text: str, top_k: int | None = None, choices: tuple[str, ...] = ()) -> Answer:
         """The answer to one question; ``choices`` are the options of a multiple-choice question.

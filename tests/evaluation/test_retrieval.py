@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragqa.evaluation.retrieval import Qrels, Run, mean, ndcg, per_query, ranked, recall, reciprocal_rank
+from ragqa.evaluation.retrieval import (
+    Qrels,
+    Run,
+    average_precision,
+    hit_rate,
+    mean,
+    ndcg,
+    per_query,
+    precision,
+    ranked,
+    recall,
+    reciprocal_rank,
+)
 
 documents = st.integers(0, 25).map(str)
 queries = st.sampled_from(["q1", "q2", "q10"])
@@ -22,6 +34,9 @@ def test_every_measure_is_that_of_trec_eval(run: Run, qrels: Qrels, k: int) -> N
     theirs = {
         ir_measures.nDCG @ k: ndcg(k),
         ir_measures.R @ k: recall(k),
+        ir_measures.P @ k: precision(k),
+        ir_measures.Success @ k: hit_rate(k),
+        ir_measures.AP @ k: average_precision(k),
         ir_measures.RR: reciprocal_rank(
             100
         ),  # with a cutoff ir_measures asks another tool, which breaks ties its way

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragqa.evaluation.significance import paired
+from ragqa.evaluation.significance import holm, mean_interval, paired
 
 
 def exact_p(gains: list[float]) -> float:
@@ -58,3 +58,26 @@ def test_swapping_the_systems_turns_the_sign(scores: list[tuple[float, float]]) 
     assert there.mean - 1e-9 <= there.high
     assert there.p == pytest.approx(back.p, abs=1e-9)
     assert 0 < there.p <= 1
+
+
+def test_the_interval_of_a_mean_is_the_normal_one_for_many_questions() -> None:
+    values = np.random.default_rng(5).normal(0.4, 0.2, 2000)
+    low, high = mean_interval(values.tolist())
+    error = 1.96 * values.std() / np.sqrt(len(values))
+    assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=error / 10)
+    assert mean_interval([0.5]) == (0.5, 0.5)
+    with pytest.raises(ValueError, match="no scores"):
+        mean_interval([])
+
+
+@pytest.mark.parametrize(
+    ("raw", "corrected"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),  # 3 · 0.01, then 2 · 0.03, and 0.04 not below it
+        ([0.5, 0.9], [1.0, 1.0]),
+        ([0.2], [0.2]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(raw: list[float], corrected: list[float]) -> None:
+    assert holm(raw) == pytest.approx(corrected)

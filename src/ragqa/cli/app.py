@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ragqa import __version__
-from ragqa.cli import ask, doctor, finetune, index, info, search
+from ragqa.cli import ask, doctor, evaluate, finetune, index, info, search
 from ragqa.errors import RagqaError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -19,7 +19,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 app = typer.Typer(
     name="ragqa",
     help="Answer questions from a folder of documents: offline, with the exact words cited.",
-    epilog="Exit codes: 0 answered or done, 1 error, 2 usage, 3 not in these documents, 4 done but files were skipped.",
+    epilog="Exit codes: 0 answered or done, 1 error, 2 usage, 3 not in these documents, 4 done but files were skipped, "
+    "5 a gate stayed closed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,6 +31,7 @@ app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(finetune.app, name="finetune")
 app.command("pretrain")(finetune.pretrain)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ragqa.data import beir, commonsenseqa, jsonl, race, squad
+from ragqa.data import beir, commonsenseqa, jsonl, located, race, squad
 from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage
@@ -43,6 +43,8 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         examples = squad.load(path, on_bad)
     elif commonsenseqa.is_record(record):
         examples = commonsenseqa.load(path, on_bad)
+    elif located.is_record(record):
+        examples = located.load(path, on_bad)
     else:
         examples = jsonl.load(path, on_bad)
     if not examples:

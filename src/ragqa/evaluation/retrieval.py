@@ -51,6 +51,39 @@ def reciprocal_rank(k: int) -> Measure:
     return measure
 
 
+def precision(k: int) -> Measure:
+    """Share of relevant documents among the first ``k`` places, empty places counted."""
+
+    def measure(found: Found, judged: Judgements) -> float:
+        return sum(judged.get(document, 0) > 0 for document in ranked(found)[:k]) / k
+
+    return measure
+
+
+def hit_rate(k: int) -> Measure:
+    """1 where a relevant document stands among the first ``k``."""
+
+    def measure(found: Found, judged: Judgements) -> float:
+        return float(any(judged.get(document, 0) > 0 for document in ranked(found)[:k]))
+
+    return measure
+
+
+def average_precision(k: int) -> Measure:
+    """Mean, over the relevant documents, of the precision at the rank of each one within the first ``k``; else 0."""
+
+    def measure(found: Found, judged: Judgements) -> float:
+        relevant = sum(grade > 0 for grade in judged.values())
+        total, seen = 0.0, 0
+        for rank, document in enumerate(ranked(found)[:k], 1):
+            if judged.get(document, 0) > 0:
+                seen += 1
+                total += seen / rank
+        return total / relevant if relevant else 0.0
+
+    return measure
+
+
 def per_query(measure: Measure, run: Run, qrels: Qrels) -> dict[str, float]:
     """The measure of every judged query; a query that the run does not answer has 0."""
     return {query: measure(run.get(query, {}), judged) for query, judged in qrels.items()}

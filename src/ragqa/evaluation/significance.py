@@ -50,6 +50,33 @@ def paired(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Di
     return Difference(observed, low, high, (1 + extreme) / (1 + SAMPLES), len(gains))
 
 
+def mean_interval(scores: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of a mean over questions, by bootstrap.
+
+    Raises:
+        ValueError: no scores.
+    """
+    if not len(scores):
+        raise ValueError("no scores")
+    values = np.asarray(scores, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    means = [
+        values[rng.integers(len(values), size=(_BLOCK, len(values)))].mean(axis=1)
+        for _ in range(SAMPLES // _BLOCK)
+    ]
+    return _interval(np.concatenate(means))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several comparisons, corrected so that one false alarm among all stays as unlikely (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        found[place] = highest
+    return found
+
+
 def _interval(means: npt.NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)

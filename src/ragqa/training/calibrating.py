@@ -14,6 +14,7 @@ import numpy as np
 
 from ragqa import calibration, pretrained
 from ragqa.evaluation.answers import f1
+from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
 from ragqa.training.retrieval import Retrieves
@@ -21,9 +22,6 @@ from ragqa.types import Example, Hit, Passage
 
 SPAN_FEATURES = ("log_probability", "null_margin", "lead", "cosine", "coverage", "fused")
 LEXICAL_FEATURES = ("sentence_coverage", "coverage", "lead", "bm25")
-RIGHT_F1 = 0.5
-"""An answer counts as right from this token F1 on: what a person would accept, not only the annotators' words."""
-
 UNANSWERABLE_SHARE = 0.25
 RETRIEVAL_WEIGHTS = (0.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0)
 

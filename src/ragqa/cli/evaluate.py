@@ -1,0 +1,134 @@
+"""``ragqa eval``: how good the answers are, how sure, and whose fault the wrong ones are."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
+
+if TYPE_CHECKING:
+    from ragqa.evaluating import Evaluation
+
+app = typer.Typer(help="Measure retrieval and answers on labelled questions.", invoke_without_command=True)
+
+GATE_CLOSED = 5
+"""Exit code when a condition of ``--gate`` does not hold."""
+
+DEFAULT_OUTPUT = Path("evaluations")
+
+
+@app.callback()
+def evaluate(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Labelled questions: by place in a document, or with their passage."),
+    ] = None,
+    index: Index = DEFAULT_INDEX,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", help="Folder of the evaluation (default: evaluations/NAME of the questions)."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+    as_json: Json = False,
+) -> None:
+    """Ask labelled questions and tell how good the answers are and whether retriever or reader lost them."""
+    if context.invoked_subcommand is not None:
+        return
+    from ragqa.cli.printing import complain
+    from ragqa.errors import UsageError
+    from ragqa.evaluating import evaluate as run
+    from ragqa.evaluating import write_report
+    from ragqa.pipeline import load_pipeline
+
+    if data is None:
+        raise UsageError(
+            "there are no questions", accepted="--data QUESTIONS.jsonl", next_step="ragqa eval --help"
+        )
+    folder = output or DEFAULT_OUTPUT / data.stem
+    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+        finished = run(
+            pipeline,
+            data,
+            folder,
+            limit=limit,
+            on_bad=lambda fault: complain(f"left out: {fault}"),
+            progress=_progress,
+        )
+    write_report(finished, f"{data.name} over {index}")
+    _print(finished, as_json)
+
+
+def _progress(done: int, of: int) -> None:
+    import sys
+
+    if sys.stderr.isatty():
+        end = "\n" if done == of else ""
+        print(f"\r{done:,} of {of:,} questions", end=end, file=sys.stderr, flush=True)
+
+
+def _print(finished: "Evaluation", as_json: bool) -> None:
+    from ragqa.evaluation.report import tables
+
+    if as_json:
+        print(json.dumps(finished.scores, ensure_ascii=False))
+        return
+    for heading, columns, rows in tables(finished.scores):
+        if heading == "Whose fault":
+            columns, rows = columns[:3], [row[:3] for row in rows]
+        widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
+        print(f"{heading}")
+        for row in [columns, *rows]:
+            cells = [
+                f"{row[0]:<{widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+            if any(row):
+                print("  " + "  ".join(cells).rstrip())
+        print()
+    print(f"{finished.folder}/report.html")
+
+
+@app.command("compare")
+def compare(
+    before: Annotated[Path, typer.Argument(help="Folder of the first evaluation.")],
+    after: Annotated[Path, typer.Argument(help="Folder of the second, on the same questions.")],
+    gate: Annotated[
+        str | None,
+        typer.Option("--gate", help="Differences that must be reached, as in 'f1>=0, recall@5>=-0.01'."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put two evaluations side by side: differences, intervals, p-values, questions that changed sides."""
+    from ragqa.evaluating import load_records
+    from ragqa.evaluation.comparing import as_json as plain
+    from ragqa.evaluation.comparing import compare as put_side_by_side
+    from ragqa.evaluation.comparing import gate as conditions_of
+    from ragqa.evaluation.comparing import lines
+
+    change = put_side_by_side(load_records(before), load_records(after))
+    conditions = [] if gate is None else conditions_of(gate, change)
+    failed = [c for c in conditions if not c.holds(change)]
+    if as_json:
+        found: dict[str, Any] = plain(change)
+        if gate is not None:
+            found["gate"] = {"conditions": gate, "failed": [c.measure for c in failed]}
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for line in lines(change, (before.name, after.name)):
+            print(line)
+        for condition in failed:
+            value = change.measures[condition.measure].difference.mean
+            print(
+                f"the gate stays closed: {condition.measure} changed by {value:+.4f}, wanted {condition.least:+.4f}"
+            )
+    if failed:
+        raise typer.Exit(GATE_CLOSED)

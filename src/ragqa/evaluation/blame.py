@@ -1,0 +1,58 @@
+"""Whose fault a wrong answer is: for each question one verdict, from what each stage passed on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+RIGHT_F1 = 0.5
+"""An answer counts as right from this token F1 on: what a person would accept, not only the annotators' words."""
+
+
+class Verdict(StrEnum):
+    """What became of a question; the first two are as they should be."""
+
+    ANSWERED = "answered"
+    RIGHTLY_REFUSED = "rightly refused"
+    READER_MISSED = "reader missed"
+    RERANKER_DROPPED = "reranker dropped"
+    RETRIEVER_MISSED = "retriever missed"
+    WRONGLY_REFUSED = "wrongly refused"
+    WRONGLY_ANSWERED = "wrongly answered"
+
+
+MEANING = {
+    Verdict.ANSWERED: f"the answer given shares at least half its words with a gold answer (F1 ≥ {RIGHT_F1})",
+    Verdict.RIGHTLY_REFUSED: "the documents do not answer, and no answer was given",
+    Verdict.READER_MISSED: "the gold passage was read, and another answer was given",
+    Verdict.RERANKER_DROPPED: "the retriever had the gold passage among the hits to be read, the reranker moved it out",
+    Verdict.RETRIEVER_MISSED: "the gold passage was not among the hits that were read",
+    Verdict.WRONGLY_REFUSED: "the gold passage was read, and no answer was given",
+    Verdict.WRONGLY_ANSWERED: "the documents do not answer, and an answer was given",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a question went through the stages.
+
+    Attributes:
+        answerable: whether the documents answer it.
+        retrieved: the gold passage was among the ``top_k`` that the retriever alone would have given to the reader.
+        read: it was among those that the reader was given.
+        f1: of the answer that was given; None where none was.
+    """
+
+    answerable: bool
+    retrieved: bool
+    read: bool
+    f1: float | None
+
+
+def verdict(course: Course) -> Verdict:
+    """The one verdict on a question. A right answer counts wherever it was found."""
+    if not course.answerable:
+        return Verdict.RIGHTLY_REFUSED if course.f1 is None else Verdict.WRONGLY_ANSWERED
+    if course.f1 is not None and course.f1 >= RIGHT_F1:
+        return Verdict.ANSWERED
+    if not course.read:
+        return Verdict.RERANKER_DROPPED if course.retrieved else Verdict.RETRIEVER_MISSED
+    return Verdict.WRONGLY_REFUSED if course.f1 is None else Verdict.READER_MISSED

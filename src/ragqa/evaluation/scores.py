@@ -1,0 +1,148 @@
+"""One record for each question → the scores of a run, each with its 95 % interval and how many questions it counts."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ragqa.analysis import is_han
+from ragqa.calibration import expected_calibration_error
+from ragqa.evaluation.abstention import brier, coverage_at, refusals, risk_coverage
+from ragqa.evaluation.blame import RIGHT_F1, Verdict
+from ragqa.evaluation.retrieval import (
+    Measure,
+    average_precision,
+    hit_rate,
+    ndcg,
+    per_query,
+    precision,
+    recall,
+    reciprocal_rank,
+)
+from ragqa.evaluation.significance import mean_interval
+from ragqa.evaluation.trec import qrels_of, run_of
+
+Record = Mapping[str, Any]
+
+MEASURES: Mapping[str, Measure] = {
+    "recall@1": recall(1),
+    "recall@5": recall(5),
+    "recall@10": recall(10),
+    "recall@100": recall(100),
+    "hit rate@5": hit_rate(5),
+    "precision@5": precision(5),
+    "MRR@10": reciprocal_rank(10),
+    "MAP@100": average_precision(100),
+    "nDCG@10": ndcg(10),
+}
+RANKINGS = ("dense", "bm25", "fused", "reranked")
+RISK = 0.1
+"""The share of wrong answers among those given at which the coverage is told."""
+
+
+def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
+    """Everything that is counted over the records.
+
+    Args:
+        left_out: questions that could not be judged on the index.
+    """
+    answerable = [r for r in records if r["scores"] is not None]
+    languages = {"zh": [r for r in answerable if is_han(r["question"])]}
+    languages["en"] = [r for r in answerable if not is_han(r["question"])]
+    found: dict[str, Any] = {
+        "questions": {"asked": len(records), "answerable": len(answerable), "left out": left_out},
+        "retrieval": _retrieval(records),
+        "answers": _answers(answerable),
+        "verdicts": {v.value: Counter(r["verdict"] for r in records)[v.value] for v in Verdict},
+        "confidence": _confidence(records),
+        "citations": _citations(records),
+    }
+    if all(languages.values()):
+        found["answers by language"] = {name: _answers(mine) for name, mine in sorted(languages.items())}
+    return found
+
+
+def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """Measure → question → score, for every measure that two runs are compared by."""
+    qrels = qrels_of(records)
+    last = "reranked" if any("reranked" in r["rankings"] for r in records) else "fused"
+    run = run_of(records, last)
+    found = {name: per_query(measure, run, qrels) for name, measure in MEASURES.items()}
+    answerable = [r for r in records if r["scores"] is not None]
+    for name in ("exact match", "F1", "ROUGE-L"):
+        found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
+    good = {Verdict.ANSWERED.value, Verdict.RIGHTLY_REFUSED.value}
+    found["right"] = {r["id"]: float(r["verdict"] in good) for r in records}
+    return found
+
+
+def _retrieval(records: Sequence[Record]) -> dict[str, Any]:
+    qrels = qrels_of(records)
+    if not qrels:
+        return {}
+    names = [name for name in RANKINGS if any(name in r["rankings"] for r in records)]
+    return {
+        name: {
+            label: _mean(list(per_query(measure, run_of(records, name), qrels).values()))
+            for label, measure in MEASURES.items()
+        }
+        for name in names
+    }
+
+
+def _answers(answerable: Sequence[Record]) -> dict[str, Any]:
+    if not answerable:
+        return {}
+    return {name: _mean([r["scores"][name] for r in answerable]) for name in answerable[0]["scores"]}
+
+
+def outcomes(records: Sequence[Record]) -> tuple[Any, Any]:
+    """Confidence of each candidate answer, (N,), and whether it is right, (N,), whatever the threshold."""
+    confidence = np.array([r["confidence"] for r in records])
+    right = [r["scores"] is not None and r["scores"]["F1 before the threshold"] >= RIGHT_F1 for r in records]
+    return confidence, np.array(right, dtype=float)
+
+
+def _confidence(records: Sequence[Record]) -> dict[str, Any]:
+    confidence, right = outcomes(records)
+    refused = np.array([r["answer"] is None for r in records])
+    answerable = np.array([r["scores"] is not None for r in records])
+    curve = risk_coverage(confidence, right)
+    no_answer = refusals(refused, answerable)
+    return {
+        "expected calibration error": round(expected_calibration_error(confidence, right), 4),
+        "Brier score": round(brier(confidence, right), 4),
+        "area under risk-coverage": round(curve.area, 4),
+        f"coverage at {RISK:.0%} risk": round(coverage_at(curve, RISK), 4),
+        "answered": round(float((~refused).mean()), 4),
+        "no-answer precision": no_answer.precision,
+        "no-answer recall": no_answer.recall,
+        "answerable refused": round(float(refused[answerable].mean()), 4) if answerable.any() else None,
+    }
+
+
+def _citations(records: Sequence[Record]) -> dict[str, Any]:
+    given = [r for r in records if r["answer"] is not None]
+    cited = [c for r in given for c in r["citations"]]
+    known = [c for r in given if r["scores"] is not None for c in r["citations"]]
+    if not cited:
+        return {}
+    return {
+        "quotes that stand at their place": _mean([float(c["stands"]) for c in cited]),
+        "answers with a citation": _mean([float(bool(r["citations"])) for r in given]),
+        "span precision": _mean([c["precision"] for c in known]),
+        "span recall": _mean([c["recall"] for c in known]),
+    }
+
+
+def _mean(scores: Sequence[float]) -> dict[str, float]:
+    if not scores:
+        return {}
+    low, high = mean_interval(scores)
+    return {
+        "mean": round(float(np.mean(scores)), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "n": len(scores),
+    }

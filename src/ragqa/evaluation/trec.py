@@ -1,0 +1,48 @@
+"""Rankings and judgements as files that every tool of information retrieval reads.
+
+A line of a run is ``query Q0 document rank score tag``, one of judgements ``query 0 document grade``. Documents are
+rows of the index; white space in the id of a query is written as in a web address.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from ragqa.evaluation.retrieval import Qrels, Run
+
+LEGS = ("dense", "bm25")
+
+
+def qrels_of(records: Sequence[Mapping[str, Any]]) -> Qrels:
+    """The gold rows of each question that has some."""
+    return {r["id"]: {str(row): 1 for row in r["gold rows"]} for r in records if r["gold rows"]}
+
+
+def run_of(records: Sequence[Mapping[str, Any]], ranking: str) -> Run:
+    """One ranking of every question; the score of a document is its place, turned round."""
+    return {
+        r["id"]: {str(row): -float(place) for place, row in enumerate(r["rankings"].get(ranking, ()))}
+        for r in records
+    }
+
+
+def run_lines(run: Run, tag: str) -> str:
+    """``run`` in TREC's form."""
+    return "".join(
+        f"{_word(query)} Q0 {document} {rank} {score:g} {tag}\n"
+        for query, found in run.items()
+        for rank, (document, score) in enumerate(found.items(), 1)
+    )
+
+
+def qrels_lines(qrels: Qrels) -> str:
+    """``qrels`` in TREC's form."""
+    return "".join(
+        f"{_word(query)} 0 {document} {grade}\n"
+        for query, judged in qrels.items()
+        for document, grade in judged.items()
+    )
+
+
+def _word(text: str) -> str:
+    return quote(text, safe="-_.:/")

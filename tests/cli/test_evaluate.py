@@ -1,0 +1,160 @@
+"""``ragqa eval`` over real documents: one record a question, a report that opens anywhere, and a gate."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragqa import evaluating
+from ragqa.evaluation.blame import Verdict
+
+pytestmark = pytest.mark.usefixtures("at_home")
+
+BRIDGE = {
+    "id": "designer",
+    "question": "Who designed the Orchard Bridge?",
+    "answers": ["Maria Keller"],
+    "document": "docs/bridge.md",
+    "quote": "Maria Keller",
+}
+OPENED = {
+    "id": "opened",
+    "question": "When did the Orchard Bridge open?",
+    "answers": ["1931"],
+    "document": "docs/bridge.md",
+    "quote": "1931",
+}
+APPLE = {
+    "id": "苹果",
+    "question": "苹果树在几月开花？",
+    "answers": ["四月"],
+    "document": "docs/果园.md",
+    "quote": "四月",
+}
+UNKNOWN: dict[str, Any] = {
+    "id": "unknown",
+    "question": "What is the melting point of tungsten?",
+    "answers": [],
+    "document": None,
+}
+GONE = {**BRIDGE, "id": "gone", "document": "docs/sold.md"}
+FILES = {
+    "report.html",
+    "report.md",
+    "scores.json",
+    "per_question.jsonl",
+    "run.txt",
+    "qrels.txt",
+    "reliability.png",
+    "risk_coverage.png",
+    "settings.json",
+    "times.json",
+}
+
+
+def asked(*records: dict[str, Any], name: str = "questions.jsonl") -> str:
+    Path(name).write_text(
+        "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8"
+    )
+    return name
+
+
+def records_of(folder: str) -> dict[str, dict[str, Any]]:
+    lines = (Path(folder) / "per_question.jsonl").read_text(encoding="utf-8").splitlines()
+    return {record["id"]: record for record in map(json.loads, lines)}
+
+
+def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> None:
+    data = asked(BRIDGE, OPENED, APPLE, UNKNOWN, GONE)
+    done = ragqa("eval", "--data", data, "--set", "reader.threshold=0.0")
+    assert done.code == 0
+    assert "left out: question 'gone': the index does not hold its answer (docs/sold.md)" in done.err
+    folder = "evaluations/questions"
+    assert done.out.splitlines()[-1] == f"{folder}/report.html"
+    assert {path.name for path in Path(folder).iterdir()} == FILES
+    records = records_of(folder)
+    assert records.keys() == {"designer", "opened", "苹果", "unknown"}
+    assert records["designer"]["verdict"] == Verdict.ANSWERED
+    assert records["designer"]["scores"]["F1"] == 1.0
+    assert records["designer"]["rankings"]["fused"][0] in records["designer"]["gold rows"]
+    (cited,) = records["designer"]["citations"]
+    assert (cited["quote"], cited["stands"], cited["recall"]) == ("Maria Keller", True, 1.0)
+    assert records["unknown"]["verdict"] == Verdict.WRONGLY_ANSWERED  # the threshold lets everything through
+    scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
+    assert scores["questions"] == {"asked": 4, "answerable": 3, "left out": 1}
+    assert sum(scores["verdicts"].values()) == 4
+    assert scores["answers by language"].keys() == {"en", "zh"}
+    assert scores["citations"]["quotes that stand at their place"]["mean"] == 1.0
+    page = (Path(folder) / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2
+    assert "http" not in page
+    assert "苹果树在几月开花？" in page
+
+
+def test_the_same_evaluation_gives_the_same_files_and_a_killed_one_goes_on(
+    ragqa: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "_AT_ONCE", 2)
+    data = asked(BRIDGE, OPENED, APPLE, UNKNOWN)
+    for folder in ("one", "two"):
+        assert ragqa("eval", "--data", data, "--output", folder).code == 0
+    # As a kill in the middle of a line leaves it: one whole batch, a line of the next, and half a line.
+    lines = Path("two/per_question.jsonl").read_bytes().splitlines(keepends=True)
+    Path("two/per_question.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    (Path("two") / "scores.json").unlink()
+    assert "holds no finished evaluation" in ragqa("eval", "compare", "one", "two").err
+    assert ragqa("eval", "--data", data, "--output", "two").code == 0
+    for name in FILES - {"times.json"}:
+        assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes(), name
+
+
+def test_a_gate_is_an_exit_code(ragqa: Any) -> None:
+    data = asked(BRIDGE, OPENED, UNKNOWN)
+    ragqa("eval", "--data", data, "--output", "open", "--set", "reader.threshold=0.0")
+    ragqa("eval", "--data", data, "--output", "shut", "--set", "reader.threshold=1.0")
+    better = ragqa("eval", "compare", "shut", "open", "--gate", "f1>=0")
+    assert better.code == 0
+    worse = ragqa("eval", "compare", "open", "shut", "--gate", "f1>=0, recall@5>=-0.01")
+    assert worse.code == 5
+    assert "the gate stays closed: F1 changed by -" in worse.out
+    found = json.loads(ragqa("eval", "compare", "open", "shut", "--gate", "f1>=0", "--json").out)
+    assert found["gate"]["failed"] == ["F1"]
+    assert found["gained"] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "named"),
+    [
+        ([], (), "is empty"),
+        ([GONE], (), "none of the 1 questions of questions.jsonl can be judged on this index"),
+        ([BRIDGE, BRIDGE], (), "the id 'designer' stands at two questions"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(
+    ragqa: Any, records: list[dict[str, Any]], options: tuple[str, ...], named: str
+) -> None:
+    done = ragqa("eval", "--data", asked(*records), *options)
+    assert done.code == 1
+    assert named in done.err
+
+
+def test_another_evaluation_in_the_folder_is_kept(ragqa: Any) -> None:
+    ragqa("eval", "--data", asked(BRIDGE), "--output", "kept")
+    before = (Path("kept") / "per_question.jsonl").read_bytes()
+    done = ragqa("eval", "--data", asked(OPENED, name="others.jsonl"), "--output", "kept")
+    assert done.code == 2
+    assert "--output kept_2" in done.err
+    assert (Path("kept") / "per_question.jsonl").read_bytes() == before
+    assert ragqa("eval").code == 2
+    assert ragqa("eval", "compare", "kept", "nowhere").code == 2
+
+
+def test_questions_with_their_passage_find_it_by_its_words(ragqa: Any) -> None:
+    passage = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
+    known = {"question": "When did it open?", "passage": passage, "answers": ["1931"], "document": "a file"}
+    other = {"question": "How long is it?", "passage": "It is 300 metres long.", "answers": ["300 metres"]}
+    done = ragqa("eval", "--data", asked(known, other), "--output", "passages")
+    assert done.code == 0
+    assert records_of("passages").keys() == {"line 1"}
+    assert "question 'line 2'" in done.err
