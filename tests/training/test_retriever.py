@@ -137,6 +137,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         assert killed.read_bytes() == whole.read_bytes(), name
 
 
+def test_a_blend_stands_between_the_untuned_weights_and_the_trained(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    stored = {}
+    for share in (1.0, 0.25):
+        folder = tmp_path / str(share)
+        folder.mkdir()
+        model = trained(folder, tiny_bert, questions, both_sides=True, blend=share).model
+        stored[share] = load_encoder(model).state_dict()
+    before = load_encoder(tiny_bert).state_dict()
+    name = "encoder.encoder.layer.0.output.dense.weight"
+    moved = stored[1.0][name] - before[name]
+    assert moved.abs().max() > 1e-3
+    assert torch.allclose(stored[0.25][name] - before[name], 0.25 * moved, atol=1e-5)
+    with pytest.raises(TrainingError, match="cannot be blended"):
+        trained(tmp_path, tiny_bert, questions, blend=0.5, tuning="adapter")
+
+
 def test_sizes_that_the_vectors_do_not_have_are_refused(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:

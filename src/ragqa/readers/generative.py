@@ -10,8 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ragqa import backbone
 from ragqa.analysis import terms
+from ragqa.devices import choose_device, choose_precision
 from ragqa.errors import ConfigError, ModelError
 from ragqa.models.generator import load_generator, load_writer_tokenizer
 from ragqa.prompting import NOT_HERE, Prompt, Prompter
@@ -22,6 +25,7 @@ LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
 _BATCH = 8
+_TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class GenerativeReader:
 
     Args:
         model: a Hugging Face folder, or one that ``ragqa finetune generator`` wrote.
+        precision, device: see ``ragqa.devices``; a language model runs in f32 or bf16.
         prompt: the template, by name or as a Jinja file.
         max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many.
         max_answer_tokens: the answer ends there at the latest.
@@ -48,6 +53,8 @@ class GenerativeReader:
         self,
         *,
         model: str = backbone.BUILTIN,
+        precision: str = "auto",
+        device: str = "auto",
         prompt: str = "zero_shot",
         max_prompt_tokens: int = 1024,
         max_answer_tokens: int = 64,
@@ -62,8 +69,12 @@ class GenerativeReader:
                 "no weights for a generative reader come with this version",
                 accepted="the folder of a language model of transformers, or of `ragqa finetune generator`",
             )
+        device = choose_device(device)
+        precision = choose_precision(precision, device)
+        if precision not in _TYPES:
+            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_TYPES)}")
         folder = backbone.resolve(model)
-        self._model = load_generator(folder)
+        self._model = load_generator(folder).to(device, getattr(torch, _TYPES[precision]))
         self._tokenizer = load_writer_tokenizer(folder)
         room = min(max_prompt_tokens, self._model.room(max_answer_tokens))
         self._prompter = Prompter(self._tokenizer, template=prompt, max_tokens=room)

@@ -300,6 +300,9 @@ class RetrieverRun(Run):
     matryoshka: tuple[int, ...] = Field(
         (), description="sizes to which vectors shall be cut without much loss (encoder.dimensions)"
     )
+    blend: float = Field(
+        1.0, gt=0, le=1, description="share of the trained weights in what is stored; the rest is the untuned"
+    )
     max_passage_tokens: int = Field(256, ge=8, description="longer passages are cut for training")
     negative_passages: int = Field(
         50_000,

@@ -66,6 +66,11 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             f"matryoshka: {', '.join(map(str, run.matryoshka))}",
             accepted=f"sizes from 1 to {layout.dimension}, the dimensions of {run.backbone}",
         )
+    if run.blend < 1 and not plugins.build("tuning", run.tuning.options()).folds:
+        raise TrainingError(
+            f"what {run.tuning.name} adds cannot be blended with the untuned weights",
+            accepted="blend: 1, or full, lora, bitfit",
+        )
     tokenizer = load_tokenizer(layout.transformer)
     tokenizer.enable_truncation(min(run.max_passage_tokens, layout.max_tokens))
     corpus = data.corpus(run.data, [*split.training, *split.validation, *split.test])
@@ -181,6 +186,15 @@ def _compare(judge: Any, split: Split, untuned: Path, stored: Path) -> Compariso
     )
 
 
+@torch.no_grad()
+def _blend(model: BiEncoder, untuned: BiEncoder, share: float) -> None:
+    """Move each weight back towards the untuned one: what was known before suffers less (Wortsman et al. 2022,
+    arXiv:2109.01903)."""
+    before = dict(untuned.named_parameters())
+    for name, weight in model.named_parameters():
+        weight.copy_(torch.lerp(before[name], weight, share))
+
+
 def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
     """A whole encoder as sentence-transformers loads it; what cannot be folded into the weights is stored as ours."""
     source = backbone.resolve(run.backbone)
@@ -191,6 +205,7 @@ def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: 
     tuning.export(model, target / "peft")
     if tuning.folds:
         tuning.merge(model)
+        _blend(model, BiEncoder.from_folder(source), run.blend)
         store_whole(model.encoder, source, target)
     else:
         named = backbone.lasting_name(run.backbone)
