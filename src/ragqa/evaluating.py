@@ -25,13 +25,17 @@ from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.evaluation.blame import Course, verdict
 from ragqa.hybrid import RankedRow
 from ragqa.pipeline import MAX_QUERY_CHARACTERS, Pipeline
-from ragqa.types import Answer, Example, Hit, Passage, Span
+from ragqa.types import Answer, Example, Hit, Passage, Query, Span
 
 RECORDS, TIMES, SETTINGS = "per_question.jsonl", "times.json", "settings.json"
 DEPTH = 100
 """Hits of each ranking that are kept; no measure looks further down."""
 
 _AT_ONCE = 64
+
+_DISTINCTIVE = 40
+"""Characters from which on a text that stands in a document of another name is taken for the same."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -45,7 +49,13 @@ class Located:
 
     @property
     def answerable(self) -> bool:
+        """Whether a right answer is known."""
         return bool(self.example.answers)
+
+    @property
+    def judged(self) -> bool:
+        """Whether an answer can be called right or wrong: not where only the right passages are known."""
+        return self.answerable or not self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,7 @@ def locate(
     for example in examples:
         if not example.query.text.strip() or len(example.query.text) > MAX_QUERY_CHARACTERS:
             on_bad(DataError(f"question {example.query.id!r} has {len(example.query.text):,} characters"))
-        elif not example.answers:
+        elif not example.answers and not example.positives:
             yield Located(example, (), None)
         elif (found := index.locate(example)) is not None:
             yield found
@@ -189,7 +199,7 @@ class _Places:
     def locate(self, example: Example) -> Located | None:
         """The rows that hold the answer: by its place, or the passages that are its own word for word."""
         place = self._place(example)
-        if place is None and example.spans:  # a whole passage, whose document may have another name here
+        if place is None:
             place = self._anywhere(example)
         if place is not None:
             doc_id, span = place
@@ -200,10 +210,10 @@ class _Places:
         return Located(example, rows, place) if rows else None
 
     def _anywhere(self, example: Example) -> tuple[str, Span] | None:
-        """Where the words of the passage stand, whatever the document is called."""
+        """Where the words of a whole passage stand, whatever the document is called."""
         text, starts, names = self._all
         for passage in example.positives:
-            at = text.find(passage.text) if passage.text else -1
+            at = text.find(passage.text) if len(passage.text) >= _DISTINCTIVE else -1
             if at >= 0:
                 number = bisect_right(starts, at) - 1
                 return names[number], _answer_span(example, passage, at - starts[number])
@@ -249,7 +259,7 @@ def _few(pipeline: Pipeline, asked: Sequence[Located]) -> list[dict[str, Any]]:
     ]
     reranked = [list(mine) for mine in pipeline.rerank(queries, hits)]
     read = [mine[:top_k] for mine in reranked]
-    answers = pipeline.read(queries, read)
+    answers = _read(pipeline, asked, queries, read)
     gold = _with_gold(pipeline, asked)
     found = []
     for number, one in enumerate(asked):
@@ -269,6 +279,15 @@ def _by_leg(ranked: Sequence[RankedRow], leg: str) -> list[int]:
     return [row.row for row in sorted(known, key=lambda row: -row.legs[leg])]
 
 
+def _read(
+    pipeline: Pipeline, asked: Sequence[Located], queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
+) -> list[Answer | None]:
+    """What the reader makes of the hits of each question whose answer can be judged."""
+    rows = [row for row, one in enumerate(asked) if one.judged]
+    answers = iter(pipeline.read([queries[row] for row in rows], [hits[row] for row in rows]) if rows else ())
+    return [next(answers) if one.judged else None for one in asked]
+
+
 def _with_gold(pipeline: Pipeline, asked: Sequence[Located]) -> list[Answer | None]:
     """What the reader makes of the gold passage alone, for each answerable question."""
     answerable = [one for one in asked if one.answerable]
@@ -285,12 +304,21 @@ def _record(
     asked: Located,
     rankings: Mapping[str, Sequence[int]],
     hits: Sequence[Hit],
-    answer: Answer,
+    answer: Answer | None,
     with_gold: Answer | None,
     top_k: int,
     pipeline: Pipeline,
 ) -> dict[str, Any]:
     example = asked.example
+    known = {
+        "id": example.query.id,
+        "question": example.query.text,
+        "gold": list(example.answers),
+        "gold rows": list(asked.rows),
+        "rankings": {name: list(rows[:DEPTH]) for name, rows in rankings.items()},
+    }
+    if answer is None:
+        return {**known, "answer": None, "verdict": None, "scores": None, "citations": []}
     candidate = str(answer.details.get("candidate", answer.text or ""))
     given = answer.text
     gold = set(asked.rows)
@@ -303,9 +331,7 @@ def _record(
     )
     texts = [hit.passage.text.casefold() for hit in hits]
     return {
-        "id": example.query.id,
-        "question": example.query.text,
-        "gold": list(example.answers),
+        **known,
         "answer": given,
         "candidate": candidate,
         "confidence": round(answer.confidence, 6),
@@ -316,14 +342,12 @@ def _record(
             "ROUGE-L": 0.0 if given is None else rouge_l(given, example.answers),
             "F1 before the threshold": f1(candidate, example.answers),
             "F1 with the gold passage": _candidate_f1(with_gold, example),
-            "best F1 of these hits": float(
+            "perfect reader on these hits": float(
                 any(gold_answer.casefold() in text for gold_answer in example.answers for text in texts)
             ),
         }
         if asked.answerable
         else None,
-        "gold rows": list(asked.rows),
-        "rankings": {name: list(rows[:DEPTH]) for name, rows in rankings.items()},
         "citations": [
             _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
         ],

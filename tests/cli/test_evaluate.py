@@ -158,3 +158,40 @@ def test_questions_with_their_passage_find_it_by_its_words(ragqa: Any) -> None:
     assert done.code == 0
     assert records_of("passages").keys() == {"line 1"}
     assert "question 'line 2'" in done.err
+
+
+def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -> None:
+    folder = Path("beir")
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [
+        {
+            "_id": "b",
+            "title": "",
+            "text": "The Orchard Bridge was designed by Maria Keller. It opened in 1931.",
+        },
+        {"_id": "x", "title": "", "text": "Nothing of this stands in any document of the index, not a word."},
+    ]
+    queries = [{"_id": "1", "text": "Who designed the bridge?"}, {"_id": "2", "text": "What is missing?"}]
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
+    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n1\tb\t1\n2\tx\t1\n")
+    done = ragqa("eval", "--data", str(folder), "--output", "retrieval_only")
+    assert done.code == 0, done.err
+    assert "question '2': the index does not hold" in done.err
+    assert "Retrieval" in done.out
+    assert "Whose fault" not in done.out
+    assert not list(Path("retrieval_only").glob("*.png"))
+    compared = ragqa("eval", "compare", "retrieval_only", "retrieval_only")
+    assert compared.out.splitlines()[-1].endswith("no answer of these questions can be judged")
+
+
+def test_baselines_are_one_table_and_an_evaluation_each(ragqa: Any) -> None:
+    done = ragqa("eval", "baselines", "--data", asked(BRIDGE, OPENED, APPLE), "--output", "base")
+    assert done.code == 0
+    heads, *rows = done.out.splitlines()
+    assert heads.split() == ["recall@1", "recall@5", "nDCG@10", "exact", "match", "F1", "right"]
+    assert [row[:18].strip() for row in rows[:3]] == ["BM25 alone", "dense alone", "hybrid"]
+    change = ragqa("eval", "compare", "base/bm25_alone", "base/hybrid", "--json")
+    assert json.loads(change.out)["measures"]["F1"]["questions"] == 3

@@ -144,7 +144,8 @@ def test_a_blend_stands_between_the_untuned_weights_and_the_trained(
     for share in (1.0, 0.25):
         folder = tmp_path / str(share)
         folder.mkdir()
-        model = trained(folder, tiny_bert, questions, both_sides=True, blend=share).model
+        values = {"both_sides": True, "schedule": LONG, "dropout": 0.0}
+        model = trained(folder, tiny_bert, questions, blend=share, **values).model
         stored[share] = load_encoder(model).state_dict()
     before = load_encoder(tiny_bert).state_dict()
     name = "encoder.encoder.layer.0.output.dense.weight"

@@ -43,28 +43,13 @@ def evaluate(
     """Ask labelled questions and tell how good the answers are and whether retriever or reader lost them."""
     if context.invoked_subcommand is not None:
         return
-    from ragqa.cli.printing import complain
     from ragqa.errors import UsageError
-    from ragqa.evaluating import evaluate as run
-    from ragqa.evaluating import write_report
-    from ragqa.pipeline import load_pipeline
 
     if data is None:
         raise UsageError(
             "there are no questions", accepted="--data QUESTIONS.jsonl", next_step="ragqa eval --help"
         )
-    folder = output or DEFAULT_OUTPUT / data.stem
-    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
-        finished = run(
-            pipeline,
-            data,
-            folder,
-            limit=limit,
-            on_bad=lambda fault: complain(f"left out: {fault}"),
-            progress=_progress,
-        )
-    write_report(finished, f"{data.name} over {index}")
-    _print(finished, as_json)
+    _print(_evaluated(data, index, output or DEFAULT_OUTPUT / data.stem, limit, config, overrides), as_json)
 
 
 def _progress(done: int, of: int) -> None:
@@ -95,6 +80,80 @@ def _print(finished: "Evaluation", as_json: bool) -> None:
                 print("  " + "  ".join(cells).rstrip())
         print()
     print(f"{finished.folder}/report.html")
+
+
+BASELINES = {
+    "BM25 alone": ("fusion.dense_weight=0", "reranker.name=none"),
+    "dense alone": ("fusion.dense_weight=1", "reranker.name=none"),
+    "hybrid": ("reranker.name=none",),
+    "hybrid, reranked": ("reranker.name=cross_encoder",),
+}
+"""What `eval baselines` runs, and how each differs from the configuration."""
+
+COLUMNS = ("recall@1", "recall@5", "nDCG@10", "exact match", "F1", "right")
+
+
+@app.command("baselines")
+def baselines(
+    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    index: Index = DEFAULT_INDEX,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder of the evaluations (default: evaluations/baselines)."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+) -> None:
+    """Evaluate BM25 alone, dense alone, the hybrid and, where its weights are there, the reranker; one table."""
+    from ragqa.cli.printing import complain
+    from ragqa.errors import ModelError
+
+    folder = output or DEFAULT_OUTPUT / "baselines"
+    print(f"{'':18}" + "".join(f"{name:>13}" for name in COLUMNS))
+    for name, settings in BASELINES.items():
+        place = folder / name.replace(",", "").replace(" ", "_").lower()
+        try:
+            finished = _evaluated(data, index, place, limit, config, [*overrides, *settings])
+        except ModelError as fault:
+            complain(f"{name}: {fault}")
+            continue
+        means = _means(finished)
+        print(f"{name:18}" + "".join(f"{means[c]:13.3f}" if c in means else f"{'–':>13}" for c in COLUMNS))
+
+
+def _means(finished: "Evaluation") -> dict[str, float]:
+    from ragqa.evaluation.scores import question_scores
+
+    return {
+        name: sum(found.values()) / len(found)
+        for name, found in question_scores(finished.records).items()
+        if found
+    }
+
+
+def _evaluated(
+    data: Path, index: Path, folder: Path, limit: int | None, config: Path | None, overrides: list[str]
+) -> "Evaluation":
+    """Ask the questions and write the report."""
+    from ragqa.cli.printing import complain
+    from ragqa.evaluating import evaluate as run
+    from ragqa.evaluating import write_report
+    from ragqa.pipeline import load_pipeline
+
+    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+        finished = run(
+            pipeline,
+            data,
+            folder,
+            limit=limit,
+            on_bad=lambda fault: complain(f"left out: {fault}"),
+            progress=_progress,
+        )
+    write_report(finished, f"{data.name} over {index}")
+    return finished
 
 
 @app.command("compare")

@@ -32,8 +32,10 @@ class Change:
     lost: Sequence[str]
 
     def sentence(self) -> str:
-        """The change in plain words."""
-        right = self.measures["right"]
+        """The change in plain words; of retrieval alone where no answer can be judged."""
+        right = self.measures.get("right")
+        if right is None:
+            return f"{len(self.measures)} measures of retrieval; no answer of these questions can be judged"
         sure = "" if right.difference.p <= 0.05 else ", which chance could explain"
         return (
             f"the second gets {len(self.gained)} more questions right and loses {len(self.lost)} "
@@ -67,10 +69,10 @@ def compare(before: Sequence[Record], after: Sequence[Record]) -> Change:
         name: Compared(b, a, Difference(d.mean, d.low, d.high, p, d.n))
         for (name, (b, a, d)), p in zip(measured.items(), corrected, strict=True)
     }
-    verdicts = {r["id"]: r["verdict"] in _GOOD for r in before}
+    verdicts = {r["id"]: r["verdict"] in _GOOD for r in before if r["verdict"] is not None}
     now = {r["id"]: r["verdict"] in _GOOD for r in after}
-    gained = [key for key in verdicts if now[key] and not verdicts[key]]
-    lost = [key for key in verdicts if verdicts[key] and not now[key]]
+    gained = [key for key in verdicts if now.get(key) and not verdicts[key]]
+    lost = [key for key in verdicts if verdicts[key] and not now.get(key)]
     return Change(measures, gained, lost)
 
 

@@ -13,6 +13,11 @@ from ragqa.evaluation.blame import MEANING, Verdict
 from ragqa.evaluation.scores import MEASURES, Record, outcomes
 
 RELIABILITY, RISK_COVERAGE = "reliability.png", "risk_coverage.png"
+PLOTS = {
+    RELIABILITY: "How often answers of a confidence are right",
+    RISK_COVERAGE: "Wrong answers among those given, by how many are given",
+}
+
 SHOWN = 200
 """Questions of each verdict that the page lists."""
 
@@ -44,14 +49,17 @@ def tables(scores: Mapping[str, Any]) -> Iterator[Table]:
         columns = {"all": scores["answers"], **scores.get("answers by language", {})}
         rows = [[name, *(_mean(group[name]) for group in columns.values())] for name in scores["answers"]]
         yield "Answers", ["", *columns], rows
-    total = max(1, scores["questions"]["asked"])
-    rows = [
-        [name, str(count), f"{100 * count / total:.1f} %", MEANING[Verdict(name)]]
-        for name, count in scores["verdicts"].items()
-    ]
-    yield "Whose fault", ["", "questions", "share", "which means"], rows
-    rows = [[name, "–" if value is None else f"{value:.3f}"] for name, value in scores["confidence"].items()]
-    yield "Confidence and refusals", ["", ""], rows
+    if scores["verdicts"]:
+        total = sum(scores["verdicts"].values())
+        rows = [
+            [name, str(count), f"{100 * count / total:.1f} %", MEANING[Verdict(name)]]
+            for name, count in scores["verdicts"].items()
+        ]
+        yield "Whose fault", ["", "questions", "share", "which means"], rows
+        rows = [
+            [name, "–" if value is None else f"{value:.3f}"] for name, value in scores["confidence"].items()
+        ]
+        yield "Confidence and refusals", ["", ""], rows
     if scores["citations"]:
         yield "Citations", ["", ""], [[name, _mean(value)] for name, value in scores["citations"].items()]
 
@@ -65,8 +73,8 @@ def markdown(title: str, scores: Mapping[str, Any]) -> str:
         parts.append(f"|---|{'---:|' * (len(columns) - 1)}")
         parts += [f"| {' | '.join(row)} |" for row in rows]
         parts.append("")
-    parts.append(f"![How often answers of a confidence are right]({RELIABILITY})")
-    parts.append(f"![Wrong answers among those given, by how many are given]({RISK_COVERAGE})")
+    if scores["verdicts"]:
+        parts += [f"![{says}]({name})" for name, says in PLOTS.items()]
     return "\n".join(parts) + "\n"
 
 
@@ -80,14 +88,12 @@ def page(title: str, scores: Mapping[str, Any], records: Sequence[Record], folde
         for row in rows:
             parts.append("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>")
         parts.append("</table></div>")
-    parts.append("<h2>Plots</h2><div class=plots>")
-    for name, says in (
-        (RELIABILITY, "how often answers of a confidence are right"),
-        (RISK_COVERAGE, "wrong answers among those given, by how many are given"),
-    ):
-        image = base64.b64encode((folder / name).read_bytes()).decode()
-        parts.append(f'<img alt="{says}" src="data:image/png;base64,{image}">')
-    parts.append("</div><h2>Questions</h2>")
+    if scores["verdicts"]:
+        parts.append("<h2>Plots</h2><div class=plots>")
+        for name, says in PLOTS.items():
+            image = base64.b64encode((folder / name).read_bytes()).decode()
+            parts.append(f'<img alt="{says}" src="data:image/png;base64,{image}">')
+        parts.append("</div><h2>Questions</h2>")
     for name in Verdict:
         mine = [r for r in records if r["verdict"] == name.value]
         if mine:
@@ -109,10 +115,13 @@ def page(title: str, scores: Mapping[str, Any], records: Sequence[Record], folde
 
 
 def draw(records: Sequence[Record], folder: Path) -> None:
-    """The two plots: reliability, and risk over coverage."""
+    """The two plots: reliability, and risk over coverage; none where no answer can be judged."""
     from matplotlib.figure import Figure
 
-    confidence, right = outcomes(records)
+    judged = [r for r in records if r["verdict"] is not None]
+    if not judged:
+        return
+    confidence, right = outcomes(judged)
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     which = np.minimum((confidence * _BINS).astype(int), _BINS - 1)

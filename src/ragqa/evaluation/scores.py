@@ -47,16 +47,19 @@ def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
     Args:
         left_out: questions that could not be judged on the index.
     """
-    answerable = [r for r in records if r["scores"] is not None]
+    judged = [r for r in records if r["verdict"] is not None]
+    answerable = [r for r in judged if r["scores"] is not None]
     languages = {"zh": [r for r in answerable if is_han(r["question"])]}
     languages["en"] = [r for r in answerable if not is_han(r["question"])]
     found: dict[str, Any] = {
         "questions": {"asked": len(records), "answerable": len(answerable), "left out": left_out},
         "retrieval": _retrieval(records),
         "answers": _answers(answerable),
-        "verdicts": {v.value: Counter(r["verdict"] for r in records)[v.value] for v in Verdict},
-        "confidence": _confidence(records),
-        "citations": _citations(records),
+        "verdicts": {v.value: Counter(r["verdict"] for r in judged)[v.value] for v in Verdict}
+        if judged
+        else {},
+        "confidence": _confidence(judged) if judged else {},
+        "citations": _citations(judged),
     }
     if all(languages.values()):
         found["answers by language"] = {name: _answers(mine) for name, mine in sorted(languages.items())}
@@ -73,7 +76,7 @@ def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     for name in ("exact match", "F1", "ROUGE-L"):
         found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
     good = {Verdict.ANSWERED.value, Verdict.RIGHTLY_REFUSED.value}
-    found["right"] = {r["id"]: float(r["verdict"] in good) for r in records}
+    found["right"] = {r["id"]: float(r["verdict"] in good) for r in records if r["verdict"] is not None}
     return found
 
 
