@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,6 +111,12 @@ def file_digest(path: Path) -> str:
 def _file_digest(path: Path, size: int, changed: int, inode: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(paths: Iterable[Path]) -> str:
+    """One sha256 over the contents of files and of everything in folders, in their order, wherever they lie."""
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return hashlib.sha256(json.dumps([file_digest(f) for f in files if f.is_file()]).encode()).hexdigest()
 
 
 def digest(folder: Path) -> str:

@@ -1,61 +1,36 @@
 """``ragqa eval``: every question through the pipeline, one record for each, and what they come to together.
 
-questions ──locate──▶ gold places ──rank──▶ runs ──rerank, read──▶ answers ──▶ records ──▶ scores
+questions ──locate──▶ gold rows ──legs, fuse──▶ rankings ──rerank, read──▶ answers ──▶ records ──▶ scores
 
-Records are written as they come, so that a killed run goes on where it was. The same questions, index and settings give
-the same files, byte for byte, but for times.
+Records are written as they come, so that a killed run goes on where it was. The same questions, index, models and
+settings give the same files, byte for byte, but for times.
 """
 
-import hashlib
 import json
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ragqa import data
-from ragqa.backbone import file_digest
-from ragqa.catalog import Catalog
+from ragqa import backbone, data
+from ragqa.config import Config
 from ragqa.errors import DataError, UsageError
 from ragqa.evaluation import report, scores, trec
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.evaluation.blame import Course, verdict
-from ragqa.hybrid import RankedRow
-from ragqa.pipeline import MAX_QUERY_CHARACTERS, Pipeline
-from ragqa.types import Answer, Example, Hit, Passage, Query, Span
+from ragqa.gold import Located, locate
+from ragqa.hybrid import Leg
+from ragqa.pipeline import Pipeline
+from ragqa.types import Answer, Example, Hit, Query, Span
 
 RECORDS, TIMES, SETTINGS = "per_question.jsonl", "times.json", "settings.json"
 DEPTH = 100
 """Hits of each ranking that are kept; no measure looks further down."""
 
 _AT_ONCE = 64
-
-_DISTINCTIVE = 40
-"""Characters from which on a text that stands in a document of another name is taken for the same."""
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A question with the rows of the index that hold its answer; ``place`` is where the answer stands."""
-
-    example: Example
-    rows: tuple[int, ...]
-    place: tuple[str, Span] | None
-
-    @property
-    def answerable(self) -> bool:
-        """Whether a right answer is known."""
-        return bool(self.example.answers)
-
-    @property
-    def judged(self) -> bool:
-        """Whether an answer can be called right or wrong: not where only the right passages are known."""
-        return self.answerable or not self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +51,13 @@ def evaluate(
     on_bad: Callable[[Exception], None],
     progress: Progress = lambda done, of: None,
 ) -> Evaluation:
-    """Ask every question of a file and leave records, scores and rankings in ``folder``.
+    """Ask every question of a file and leave its records in ``folder``.
 
     Raises:
         DataError: no question of the file can be judged on this index, or ids that occur twice.
         UsageError: the folder holds an evaluation of something else.
     """
-    examples = data.read(questions, on_bad)[:limit]
+    examples = data.read_to_judge(questions, on_bad)[:limit]
     _refuse_double_ids(examples)
     asked = list(locate(examples, pipeline.retriever.catalog, on_bad))
     if not asked:
@@ -94,9 +69,8 @@ def evaluate(
     settings = {
         "index": pipeline.retriever.generation.manifest.created,
         "config": pipeline.config.model_dump(mode="json"),
-        "questions": hashlib.sha256(file_digest(questions).encode()).hexdigest()
-        if questions.is_file()
-        else "",
+        "models": _digests(pipeline.config),
+        "questions": backbone.content_digest([questions]),
         "asked": len(asked),
     }
     kept = _resumed(folder, settings)
@@ -118,12 +92,11 @@ def write_report(evaluation: Evaluation, title: str) -> None:
     """Scores as JSON, Markdown and a page, plots, and the last ranking in TREC's form."""
     folder, records = evaluation.folder, evaluation.records
     report.draw(records, folder)
-    last = "reranked" if "reranked" in records[0]["rankings"] else "fused"
     files = {
         "scores.json": json.dumps(evaluation.scores, indent=1, ensure_ascii=False) + "\n",
         "report.md": report.markdown(title, evaluation.scores),
         "report.html": report.page(title, evaluation.scores, records, folder),
-        "run.txt": trec.run_lines(trec.run_of(records, last), "ragqa"),
+        "run.txt": trec.run_lines(trec.run_of(records, trec.last_ranking(records)), "ragqa"),
         "qrels.txt": trec.qrels_lines(trec.qrels_of(records)),
     }
     for name, text in files.items():
@@ -136,147 +109,60 @@ def load_records(folder: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: the folder holds none, or one that did not come to its end.
     """
-    path = folder / RECORDS
-    if not path.is_file() or not (folder / "scores.json").is_file():
+    if not (folder / RECORDS).is_file() or not (folder / "scores.json").is_file():
         raise UsageError(
             f"{folder} holds no finished evaluation",
             accepted="a folder that `ragqa eval` wrote",
             next_step=f"ragqa eval --data QUESTIONS --output {folder}",
         )
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in _lines(folder / RECORDS)]
 
 
-def locate(
-    examples: Sequence[Example], catalog: Catalog, on_bad: Callable[[Exception], None]
-) -> Iterator[Located]:
-    """Each question with its gold rows; ``on_bad`` is told of those whose answer the index does not hold."""
-    index = _Places.of(catalog)
-    for example in examples:
-        if not example.query.text.strip() or len(example.query.text) > MAX_QUERY_CHARACTERS:
-            on_bad(DataError(f"question {example.query.id!r} has {len(example.query.text):,} characters"))
-        elif not example.answers and not example.positives:
-            yield Located(example, (), None)
-        elif (found := index.locate(example)) is not None:
-            yield found
-        else:
-            document = example.positives[0].doc_id if example.positives else "no document"
-            on_bad(
-                DataError(
-                    f"question {example.query.id!r}: the index does not hold its answer ({document})",
-                    accepted="documents as they were when the question was written",
-                )
-            )
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a file; texts may hold characters that end lines elsewhere."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-class _Places:
-    """Where every passage of an index stands, and which have the same text."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._text = lru_cache(maxsize=64)(lambda doc_id: catalog.document(doc_id).text)
-        self._catalog = catalog
-        self._by_document: dict[str, list[tuple[int, int, int]]] = {}
-        self._by_text: dict[str, list[int]] = {}
-
-    @classmethod
-    def of(cls, catalog: Catalog) -> "_Places":
-        """All passages of ``catalog``."""
-        found = cls(catalog)
-        for row, passage in enumerate(catalog.all_passages()):
-            found._by_document.setdefault(passage.doc_id, []).append((passage.start, passage.end, row))
-            found._by_text.setdefault(_folded(passage.text), []).append(row)
-        return found
-
-    @cached_property
-    def _all(self) -> tuple[str, list[int], list[str]]:
-        """The text of all documents in one piece, where each begins, and its name."""
-        names = list(self._by_document)
-        texts = [self._catalog.document(name).text for name in names]
-        starts = [0]
-        for text in texts:
-            starts.append(starts[-1] + len(text) + 1)
-        return "\0".join(texts), starts[:-1], names
-
-    def locate(self, example: Example) -> Located | None:
-        """The rows that hold the answer: by its place, or the passages that are its own word for word."""
-        place = self._place(example)
-        if place is None:
-            place = self._anywhere(example)
-        if place is not None:
-            doc_id, span = place
-            mine = self._by_document[doc_id]
-            rows = tuple(row for start, end, row in mine if start < span.end and end > span.start)
-        else:
-            rows = tuple(row for p in example.positives for row in self._by_text.get(_folded(p.text), ()))
-        return Located(example, rows, place) if rows else None
-
-    def _anywhere(self, example: Example) -> tuple[str, Span] | None:
-        """Where the words of a whole passage stand, whatever the document is called."""
-        text, starts, names = self._all
-        for passage in example.positives:
-            at = text.find(passage.text) if len(passage.text) >= _DISTINCTIVE else -1
-            if at >= 0:
-                number = bisect_right(starts, at) - 1
-                return names[number], _answer_span(example, passage, at - starts[number])
-        return None
-
-    def _place(self, example: Example) -> tuple[str, Span] | None:
-        """Document and characters of the answer: those given, or where its text stands once."""
-        for passage in example.positives:
-            if passage.doc_id not in self._by_document:
-                continue
-            text = self._text(passage.doc_id)
-            start, end = passage.start, passage.end
-            if end <= start or text[start:end] != passage.text:
-                if text.count(passage.text) != 1:
-                    continue
-                start = text.index(passage.text)
-            return passage.doc_id, _answer_span(example, passage, start)
-        return None
-
-
-def _answer_span(example: Example, passage: Passage, start: int) -> Span:
-    """Where the answer stands in a document, given the place of its passage."""
-    if example.spans and passage is example.positives[0]:
-        first = example.spans[0]
-        return Span(start + first.start, start + first.end)
-    return Span(start, start + len(passage.text))
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split())
+def _digests(config: Config) -> dict[str, str]:
+    """What the models of a configuration are, wherever they lie: one trained anew in its place is another."""
+    found = {}
+    for name in ("encoder", "reranker", "reader"):
+        for key, value in config.model_dump()[name].items():
+            if key.endswith("model") and isinstance(value, str) and Path(value).is_dir():
+                found[f"{name}.{key}"] = backbone.digest(Path(value))
+    return found
 
 
 def _few(pipeline: Pipeline, asked: Sequence[Located]) -> list[dict[str, Any]]:
     """The records of some questions, asked together."""
     queries = [one.example.query for one in asked]
-    top_k = pipeline.config.top_k
-    ranked = pipeline.retriever.rank(queries, max(DEPTH, top_k))
+    retriever, top_k = pipeline.retriever, pipeline.config.top_k
     wanted = max(top_k, pipeline.reranker.candidates)
-    hits = [pipeline.retriever.hits(rows[:wanted]) for rows in ranked]
-    places = [
-        {hit.passage.id: row.row for hit, row in zip(mine, rows, strict=False)}
-        for mine, rows in zip(hits, ranked, strict=True)
+    depth = retriever.search.depth(wanted)  # of what is fused for a question that is asked
+    legs = retriever.search.legs([query.text for query in queries], max(DEPTH, depth))
+    fused = [
+        retriever.search.fused(_first(dense, depth), _first(bm25, depth), max(DEPTH, wanted))
+        for dense, bm25 in legs
     ]
-    reranked = [list(mine) for mine in pipeline.rerank(queries, hits)]
-    read = [mine[:top_k] for mine in reranked]
-    answers = _read(pipeline, asked, queries, read)
-    gold = _with_gold(pipeline, asked)
+    hits = [retriever.hits(rows[:wanted]) for rows in fused]
+    reranked = pipeline.rerank(queries, hits)
+    answers = _read(pipeline, asked, queries, [mine[:top_k] for mine in reranked])
+    with_gold = _with_gold(pipeline, asked)
     found = []
     for number, one in enumerate(asked):
-        rankings = {
-            "fused": [row.row for row in ranked[number]],
-            **{leg: _by_leg(ranked[number], leg) for leg in trec.LEGS},
-        }
+        dense, bm25 = legs[number]
+        rankings = {"dense": list(dense), "bm25": list(bm25), "fused": [row.row for row in fused[number]]}
         if pipeline.reranker.candidates:
-            order = [places[number][hit.passage.id] for hit in reranked[number]]
-            rankings["reranked"] = [*order, *rankings["fused"][len(order) :]]
-        found.append(_record(one, rankings, read[number], answers[number], gold[number], top_k, pipeline))
+            row_of = dict(zip((hit.passage.id for hit in hits[number]), rankings["fused"], strict=False))
+            order = [row_of[hit.passage.id] for hit in reranked[number]]
+            rankings[trec.RERANKED] = [*order, *rankings["fused"][len(order) :]]
+        read = reranked[number][:top_k]
+        found.append(_record(one, rankings, read, answers[number], with_gold[number], pipeline))
     return found
 
 
-def _by_leg(ranked: Sequence[RankedRow], leg: str) -> list[int]:
-    known = [row for row in ranked if leg in row.legs]
-    return [row.row for row in sorted(known, key=lambda row: -row.legs[leg])]
+def _first(leg: Leg, count: int) -> Leg:
+    return dict(islice(leg.items(), count))
 
 
 def _read(
@@ -289,14 +175,11 @@ def _read(
 
 
 def _with_gold(pipeline: Pipeline, asked: Sequence[Located]) -> list[Answer | None]:
-    """What the reader makes of the gold passage alone, for each answerable question."""
+    """What the reader makes of the passage with most of the answer alone, for each answerable question."""
     answerable = [one for one in asked if one.answerable]
     passages = [pipeline.retriever.catalog.passages(one.rows[:1]) for one in answerable]
-    answers = iter(
-        pipeline.read([one.example.query for one in answerable], [[Hit(p[0], 1.0)] for p in passages])
-        if answerable
-        else ()
-    )
+    queries = [one.example.query for one in answerable]
+    answers = iter(pipeline.read(queries, [[Hit(p[0], 1.0)] for p in passages]) if answerable else ())
     return [next(answers) if one.answerable else None for one in asked]
 
 
@@ -306,7 +189,6 @@ def _record(
     hits: Sequence[Hit],
     answer: Answer | None,
     with_gold: Answer | None,
-    top_k: int,
     pipeline: Pipeline,
 ) -> dict[str, Any]:
     example = asked.example
@@ -319,67 +201,67 @@ def _record(
     }
     if answer is None:
         return {**known, "answer": None, "verdict": None, "scores": None, "citations": []}
-    candidate = str(answer.details.get("candidate", answer.text or ""))
-    given = answer.text
-    gold = set(asked.rows)
-    last = rankings.get("reranked", rankings["fused"])
+    given, gold, top_k = answer.text, set(asked.rows), pipeline.config.top_k
     course = Course(
         asked.answerable,
         retrieved=bool(gold & set(rankings["fused"][:top_k])),
-        read=bool(gold & set(last[:top_k])),
+        read=bool(gold & set(rankings.get(trec.RERANKED, rankings["fused"])[:top_k])),
         f1=None if given is None else f1(given, example.answers),
     )
-    texts = [hit.passage.text.casefold() for hit in hits]
+    citations = [
+        _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
+    ]
     return {
         **known,
         "answer": given,
-        "candidate": candidate,
+        "candidate": _candidate(answer),
         "confidence": round(answer.confidence, 6),
         "verdict": verdict(course).value,
-        "scores": {
-            "exact match": 0.0 if given is None else exact_match(given, example.answers),
-            "F1": course.f1 or 0.0,
-            "ROUGE-L": 0.0 if given is None else rouge_l(given, example.answers),
-            "F1 before the threshold": f1(candidate, example.answers),
-            "F1 with the gold passage": _candidate_f1(with_gold, example),
-            "perfect reader on these hits": float(
-                any(gold_answer.casefold() in text for gold_answer in example.answers for text in texts)
-            ),
-        }
-        if asked.answerable
-        else None,
-        "citations": [
-            _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
-        ],
+        "scores": _scores(example, answer, with_gold, hits) if asked.answerable else None,
+        "citations": citations,
     }
 
 
-def _candidate_f1(answer: Answer | None, example: Example) -> float:
-    return (
-        0.0
-        if answer is None
-        else f1(str(answer.details.get("candidate", answer.text or "")), example.answers)
-    )
+def _scores(
+    example: Example, answer: Answer, with_gold: Answer | None, hits: Sequence[Hit]
+) -> dict[str, float]:
+    given, accepted = answer.text, example.answers
+    texts = [hit.passage.text.casefold() for hit in hits]
+    return {
+        "exact match": 0.0 if given is None else exact_match(given, accepted),
+        "F1": 0.0 if given is None else f1(given, accepted),
+        "ROUGE-L": 0.0 if given is None else rouge_l(given, accepted),
+        "F1 before the threshold": f1(_candidate(answer), accepted),
+        "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(with_gold), accepted),
+        "perfect reader on these hits": float(any(a.casefold() in text for a in accepted for text in texts)),
+    }
+
+
+def _candidate(answer: Answer) -> str:
+    """What the reader would have answered without a threshold."""
+    return str(answer.details.get("candidate", answer.text or ""))
 
 
 def _citation(doc_id: str, span: Span, quote: str, asked: Located, pipeline: Pipeline) -> dict[str, Any]:
     """A citation, whether its quote stands at its place, and how much of it and of the gold span they share."""
     stands = pipeline.retriever.catalog.document(doc_id).text[span.start : span.end] == quote
-    shared = 0
-    length = 0
+    shares: dict[str, float | None] = {"precision": None, "recall": None}
     if asked.place is not None:
         gold_document, gold = asked.place
-        length = gold.end - gold.start
-        if gold_document == doc_id:
-            shared = max(0, min(span.end, gold.end) - max(span.start, gold.start))
+        shared = (
+            max(0, min(span.end, gold.end) - max(span.start, gold.start)) if gold_document == doc_id else 0
+        )
+        shares = {
+            "precision": shared / max(1, span.end - span.start),
+            "recall": shared / max(1, gold.end - gold.start),
+        }
     return {
         "document": doc_id,
         "start": span.start,
         "end": span.end,
         "quote": quote,
         "stands": stands,
-        "precision": shared / max(1, span.end - span.start),
-        "recall": shared / length if length else 0.0,
+        **shares,
     }
 
 
@@ -405,18 +287,16 @@ def _resumed(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UsageError(
-            f"{folder} holds an evaluation of other questions, of another index or with other settings",
+            f"{folder} holds an evaluation of other questions, another index or model, or with other settings",
             accepted="a folder of its own for each",
             next_step=f"--output {folder}_2",
         )
     path.write_text(text, encoding="utf-8")
     if not records.exists():
         return []
-    whole = [
-        line for line in records.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
-    ]
+    whole = _lines(records)
     if len(whole) < int(settings["asked"]):
         # Only whole batches: the texts that share a batch decide the last bits of a score.
         whole = whole[: len(whole) - len(whole) % _AT_ONCE]
-    records.write_text("".join(whole), encoding="utf-8")
+    records.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
     return [json.loads(line) for line in whole]

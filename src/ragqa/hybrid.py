@@ -13,6 +13,9 @@ from ragqa import analysis, fusion
 from ragqa.config import FusionConfig
 from ragqa.protocols import Encoder, Rows, Scores, TermIndex, VectorStore
 
+Leg = Mapping[int, float]
+"""Row → score, best first."""
+
 
 @dataclass
 class Timings:
@@ -49,21 +52,30 @@ class HybridSearch:
 
     def search(self, texts: Sequence[str], top_k: int) -> list[list[RankedRow]]:
         """At most ``top_k`` rows for each text, best first."""
+        legs = self.legs(texts, self.depth(top_k))
+        with self.timings.stage("fuse"):
+            return [self.fused(dense, bm25, top_k) for dense, bm25 in legs]
+
+    def depth(self, top_k: int) -> int:
+        """How many rows of each leg are fused for ``top_k`` hits."""
+        return max(top_k, self.config.candidates)
+
+    def legs(self, texts: Sequence[str], depth: int) -> list[tuple[Leg, Leg]]:
+        """Row → score of the best ``depth`` rows of both legs, dense and BM25, best first, for each text."""
         if not texts:
             return []
-        depth = max(top_k, self.config.candidates)
         with self.timings.stage("encode"):
             vectors = self.encoder.encode_queries(texts)
         with self.timings.stage("dense"):
             scores, rows = self.store.search(vectors, depth)
         with self.timings.stage("bm25"):
             lexical = self.lexical.search([analysis.terms(text) for text in texts], depth)
-        with self.timings.stage("fuse"):
-            # A zero vector means that the encoder cannot read the query: the dense leg drops out.
-            dense = [_leg(r, s) if v.any() else {} for v, r, s in zip(vectors, rows, scores, strict=True)]
-            return [self._fused(d, _leg(r, s), top_k) for d, (s, r) in zip(dense, lexical, strict=True)]
+        # A zero vector means that the encoder cannot read the query: the dense leg drops out.
+        dense = [_leg(r, s) if v.any() else {} for v, r, s in zip(vectors, rows, scores, strict=True)]
+        return [(d, _leg(r, s)) for d, (s, r) in zip(dense, lexical, strict=True)]
 
-    def _fused(self, dense: Mapping[int, float], bm25: Mapping[int, float], top_k: int) -> list[RankedRow]:
+    def fused(self, dense: Leg, bm25: Leg, top_k: int) -> list[RankedRow]:
+        """At most ``top_k`` rows out of both legs."""
         legs = {"dense": dense, "bm25": bm25}
         if self.config.method == "convex":
             ranked = fusion.convex(dense, bm25, self.config.dense_weight)

@@ -67,7 +67,7 @@ class Retriever:
                 self.catalog = Catalog(parts[CATALOG].result())
             with timings.stage("load encoder"):
                 ready.result()
-        self._hybrid = HybridSearch(self.encoder, store, lexical, config.fusion, timings)
+        self.search = HybridSearch(self.encoder, store, lexical, config.fusion, timings)
 
     def close(self) -> None:
         self.catalog.close()
@@ -80,11 +80,7 @@ class Retriever:
         """
         if top_k < 1:
             raise UsageError(f"--top-k {top_k}", accepted="1 or more")
-        return [self.hits(ranked) for ranked in self.rank(queries, top_k)]
-
-    def rank(self, queries: Sequence[Query], depth: int) -> list[list[RankedRow]]:
-        """The rows of at most ``depth`` passages for each query, best first, without their text."""
-        return self._hybrid.search([query.text for query in queries], depth)
+        return [self.hits(ranked) for ranked in self.search.search([q.text for q in queries], top_k)]
 
     def hits(self, ranked: Sequence[RankedRow]) -> list[Hit]:
         """The passages of ranked rows."""

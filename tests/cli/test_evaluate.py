@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from ragqa import evaluating
+from ragqa import checkpoints, evaluating
+from ragqa.backbone import builtin_path
 from ragqa.evaluation.blame import Verdict
+from ragqa.models.pair import PairModel
 
 pytestmark = pytest.mark.usefixtures("at_home")
 
@@ -169,6 +172,7 @@ def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -
             "title": "",
             "text": "The Orchard Bridge was designed by Maria Keller. It opened in 1931.",
         },
+        {"_id": "o", "title": "", "text": "苹果树在四月开花。果实在九月成熟。"},
         {"_id": "x", "title": "", "text": "Nothing of this stands in any document of the index, not a word."},
     ]
     queries = [{"_id": "1", "text": "Who designed the bridge?"}, {"_id": "2", "text": "What is missing?"}]
@@ -176,10 +180,11 @@ def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -
         (folder / f"{name}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
         )
-    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n1\tb\t1\n2\tx\t1\n")
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\tb\t1\n1\to\t1\n2\tx\t1\n")
     done = ragqa("eval", "--data", str(folder), "--output", "retrieval_only")
     assert done.code == 0, done.err
     assert "question '2': the index does not hold" in done.err
+    assert len(records_of("retrieval_only")["1"]["gold rows"]) == 2
     assert "Retrieval" in done.out
     assert "Whose fault" not in done.out
     assert not list(Path("retrieval_only").glob("*.png"))
@@ -195,3 +200,51 @@ def test_baselines_are_one_table_and_an_evaluation_each(ragqa: Any) -> None:
     assert [row[:18].strip() for row in rows[:3]] == ["BM25 alone", "dense alone", "hybrid"]
     change = ragqa("eval", "compare", "base/bm25_alone", "base/hybrid", "--json")
     assert json.loads(change.out)["measures"]["F1"]["questions"] == 3
+
+
+def test_characters_that_end_lines_elsewhere_stay_in_their_question(ragqa: Any) -> None:
+    odd = {**BRIDGE, "question": "Who designed\u2028the Orchard\u0085Bridge?"}
+    assert ragqa("eval", "--data", asked(odd), "--output", "odd").code == 0
+    assert ragqa("eval", "--data", asked(odd), "--output", "odd").code == 0
+    assert ragqa("eval", "compare", "odd", "odd").code == 0
+
+
+def test_what_a_reranker_moves_out_is_its_fault(ragqa: Any, at_home: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = tmp_path / "reranker"
+    network = PairModel.from_backbone(builtin_path(), dropout=0.0)
+    config = {"kind": "pair", "backbone": "builtin"}
+    checkpoints.save(
+        model, {n: t for n, t in network.state_dict().items() if n.startswith("head.")}, config, "float32"
+    )
+    options = ("--set", "reranker.name=cross_encoder", "--set", f"reranker.model={model}", "--set", "top_k=1")
+    ragqa(
+        "eval",
+        "--data",
+        asked(BRIDGE, APPLE),
+        "--output",
+        "reranked",
+        *options,
+        "--set",
+        "reranker.weight=1.0",
+    )
+    records = records_of("reranked")
+    for record in records.values():
+        fused, last = record["rankings"]["fused"], record["rankings"]["reranked"]
+        assert sorted(fused) == sorted(last)
+        moved_out = fused[0] in record["gold rows"] and last[0] not in record["gold rows"]
+        wrong = not record["answer"] or record["scores"]["F1"] < 0.5
+        assert (record["verdict"] == Verdict.RERANKER_DROPPED) is (moved_out and wrong)
+    (Path("reranked") / "scores.json").unlink()
+    checkpoints.save(model, {"head.bias": network.head.bias + 1}, config, "float32")
+    again = ragqa(
+        "eval",
+        "--data",
+        asked(BRIDGE, APPLE),
+        "--output",
+        "reranked",
+        *options,
+        "--set",
+        "reranker.weight=1.0",
+    )
+    assert again.code == 2  # a model trained anew in its place is another

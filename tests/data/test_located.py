@@ -28,7 +28,9 @@ def test_the_place_is_the_positive_passage_and_more_fields_are_passed_over(tmp_p
         "quote": None,
         "id": "n",
     }
-    by_place, by_quote, unanswerable = data.read(stored(tmp_path, {**GOOD, "split": "test"}, quoted, nothing))
+    by_place, by_quote, unanswerable = data.read_to_judge(
+        stored(tmp_path, {**GOOD, "split": "test"}, quoted, nothing)
+    )
     assert by_place.positives == (Passage("lease.md", 14, 17, "May"),)
     assert by_quote.positives == (Passage("lease.md", 0, 0, "Ann pays."),)
     assert (unanswerable.positives, unanswerable.answers, unanswerable.query.id) == ((), (), "n")
@@ -48,14 +50,19 @@ def test_what_does_not_fit_is_named_with_its_line(
 ) -> None:
     path = stored(tmp_path, GOOD, record)
     with pytest.raises(DataError, match=f"line 2: {named}"):
-        data.read(path)
+        data.read_to_judge(path)
     said: list[str] = []
-    assert len(data.read(path, on_bad=lambda fault: said.append(str(fault)))) == 1
+    assert len(data.read_to_judge(path, on_bad=lambda fault: said.append(str(fault)))) == 1
     assert len(said) == 1
 
 
 def test_the_projects_own_questions_are_of_this_form() -> None:
     path = Path(__file__).parents[1] / "kb_questions.jsonl"
-    found = data.read(path)
+    found = data.read_to_judge(path)
     assert len(found) == len(path.read_text(encoding="utf-8").splitlines())
     assert sum(not example.answers for example in found) >= 50
+
+
+def test_nothing_can_be_trained_on_places_alone(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="end: Extra inputs"):
+        data.read(stored(tmp_path, GOOD))

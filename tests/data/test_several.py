@@ -66,3 +66,24 @@ def test_numbers_that_do_not_match_the_files_are_named(tmp_path: Path) -> None:
     path.write_text("data: [a.jsonl, b.jsonl]\nmax_questions: [3]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="max_questions has 1 numbers for 2 files"):
         load_run(path, ReaderRun)
+
+
+def test_folders_that_share_document_ids_keep_every_text_apart(tmp_path: Path) -> None:
+    folders = []
+    for name, text in (
+        ("a", "Lift grows with speed."),
+        ("b", "Rent is due in May, and the lease ends in June."),
+    ):
+        folder = tmp_path / name
+        (folder / "qrels").mkdir(parents=True)
+        other = {"_id": "2", "title": "", "text": f"Another text of {name}."}
+        corpus = [{"_id": "1", "title": "", "text": text}, other]
+        query = {"_id": name, "text": f"What does {name} say?"}
+        (folder / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in corpus))
+        (folder / "queries.jsonl").write_text(json.dumps(query) + "\n")
+        (folder / "qrels" / "train.tsv").write_text(f"query-id\tcorpus-id\tscore\n{name}\t1\t1\n")
+        folders.append(folder)
+    examples = data.read_all(folders, None, 13)
+    corpus_passages = data.corpus(folders, examples)
+    assert len({p.id for p in corpus_passages}) == len({p.text for p in corpus_passages}) == 4
+    assert {e.positives[0] for e in examples} <= set(corpus_passages)

@@ -25,6 +25,7 @@ PASSAGES = [Passage(f"notes {n}", 0, len(text), text) for n, text in enumerate(T
         ("et albatross", None),
         ("Houlsby and others", None),
         ("", None),
+        (".", None),
     ],
 )
 def test_the_words_themselves_or_a_sentence_with_most_of_them(answer: str, quote: str | None) -> None:

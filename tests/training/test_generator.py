@@ -1,6 +1,8 @@
 """``finetune`` of the generator: tiny language models learn by heart, are stored, load elsewhere and cite."""
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ragqa import plugins
+from ragqa import checkpoints, plugins
 from ragqa.config import Config
-from ragqa.errors import ModelError
+from ragqa.errors import ModelError, TrainingError
 from ragqa.indexing import build_index
 from ragqa.models.generator import IGNORED, Generator, load_generator, load_writer_tokenizer
 from ragqa.pipeline import load_pipeline
@@ -409,3 +411,64 @@ def test_a_prompt_never_takes_more_places_than_the_model_has(base: tuple[str, Pa
         answer = pipeline.ask("where does the animal3 live ?")
     assert answer.note
     assert answer.details["passages"] == 1
+
+
+def test_what_a_model_was_made_to_say_otherwise_does_not_bend_its_answers(
+    base: tuple[str, Path], tmp_path: Path, template: Path
+) -> None:
+    kind, folder = base
+    bent = tmp_path / "bent"
+    shutil.copytree(folder, bent)
+    path = bent / "generation_config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "repetition_penalty": 5.0, "min_new_tokens": 4, "do_sample": True}))
+    plain, objective, groups = groups_of(kind, folder, template)
+    prompts = [g.prompt for g in groups]
+    written = load_generator(bent).write(prompts, objective.tokenizer, max_tokens=5)
+    assert written == plain.write(prompts, objective.tokenizer, max_tokens=5)
+
+
+def test_what_was_added_to_a_model_needs_that_model(base: tuple[str, Path], tmp_path: Path) -> None:
+    _, folder = base
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    data = asked(tmp_path / "any.jsonl", 0, "at any time")
+    schedule = {"epochs": 1, "batch_groups": 10, "learning_rate": 1e-3, "validate_steps": 100}
+    run = described(tmp_path / "run", own, [data], tuning="adapter", schedule=schedule)
+    model = finetune(run, resume=False, report=lambda _: None).model
+    load_generator(model)
+    build("causal", own)
+    with pytest.raises(ModelError, match="on top of another model"):
+        load_generator(model)
+
+
+def test_answers_that_find_no_room_are_told_before_the_first_step(
+    base: tuple[str, Path], tmp_path: Path
+) -> None:
+    data = asked(tmp_path / "any.jsonl", 0, "at any time")
+    run = described(tmp_path / "run", base[1], [data], max_answer_tokens=1)
+    with pytest.raises(TrainingError, match="no validation question can be used"):
+        finetune(run, resume=False, report=lambda _: None)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    base: tuple[str, Path], tmp_path: Path, kill_at: Callable[[Path, str, int], None]
+) -> None:
+    data = asked(tmp_path / "any.jsonl", 0, "at any time")
+    schedule = {
+        "epochs": 2,
+        "batch_groups": 10,
+        "learning_rate": 1e-3,
+        "validate_steps": 4,
+        "checkpoint_minutes": 1e-9,
+    }
+    stored = []
+    for name in ("whole", "killed"):
+        run = described(tmp_path / name, base[1], [data], schedule=schedule, reward="f1", reward_share=0.3)
+        if name == "killed":
+            kill_at(tmp_path / name / "run.yaml", "generator", 6)
+        finetune(run, resume=name == "killed", report=lambda _: None)
+        stored.append(checkpoints.load_tensors(run.output / "last.safetensors"))
+    whole, killed = stored
+    assert whole.keys() == killed.keys()
+    assert all(torch.equal(whole[key], killed[key]) for key in whole if key.startswith("weight/"))

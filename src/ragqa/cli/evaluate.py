@@ -82,13 +82,14 @@ def _print(finished: "Evaluation", as_json: bool) -> None:
     print(f"{finished.folder}/report.html")
 
 
+RERANKED = "hybrid, reranked"
 BASELINES = {
-    "BM25 alone": ("fusion.dense_weight=0", "reranker.name=none"),
-    "dense alone": ("fusion.dense_weight=1", "reranker.name=none"),
-    "hybrid": ("reranker.name=none",),
-    "hybrid, reranked": ("reranker.name=cross_encoder",),
+    "BM25 alone": ("fusion.method=convex", "fusion.dense_weight=0", "reranker=none"),
+    "dense alone": ("fusion.method=convex", "fusion.dense_weight=1", "reranker=none"),
+    "hybrid": ("reranker=none",),
+    RERANKED: ("reranker=cross_encoder",),
 }
-"""What `eval baselines` runs, and how each differs from the configuration."""
+"""What `eval baselines` runs, and how each differs from the configuration; a reranker that it names is taken."""
 
 COLUMNS = ("recall@1", "recall@5", "nDCG@10", "exact match", "F1", "right")
 
@@ -109,11 +110,17 @@ def baselines(
 ) -> None:
     """Evaluate BM25 alone, dense alone, the hybrid and, where its weights are there, the reranker; one table."""
     from ragqa.cli.printing import complain
+    from ragqa.config import Config
     from ragqa.errors import ModelError
+    from ragqa.indexing import remembered_config
 
+    asked = asked_config(config, overrides)
+    own: Config = remembered_config(index, overrides) if asked is None else asked
     folder = output or DEFAULT_OUTPUT / "baselines"
     print(f"{'':18}" + "".join(f"{name:>13}" for name in COLUMNS))
     for name, settings in BASELINES.items():
+        if name == RERANKED and own.reranker.name != "none":
+            settings = ()  # the configuration's own
         place = folder / name.replace(",", "").replace(" ", "_").lower()
         try:
             finished = _evaluated(data, index, place, limit, config, [*overrides, *settings])

@@ -180,7 +180,7 @@ def pretrain(
     resume: Resume = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Train the backbone to guess hidden words of your documents, before it is trained for a task."""
+    """Train a backbone on your documents, before a task: an encoder guesses hidden words, others the next."""
     which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run("pretrain", data, config, output=output, **which)
     _train(run, "backbone: {model} in the file of another run", resume, dry_run, search)
@@ -193,6 +193,7 @@ def compare(
     ] = "reader",
     data: Data = None,
     config: Config = None,
+    backbone: Backbone = None,
     output: Output = None,
     tunings: Annotated[str, typer.Option("--tunings", help="Which, separated by commas.")] = ",".join(
         TUNINGS
@@ -208,7 +209,9 @@ def compare(
     _quieten_transformers()
     names = _names(tunings) or ()
     with closing(TrainingView()) as view:
-        found = compare_tunings(_run(target, data, config, output=output), names, view.show)
+        found = compare_tunings(
+            _run(target, data, config, output=output, backbone=backbone), names, view.show
+        )
     for line in tuning_lines(found):
         typer.echo(line)
 

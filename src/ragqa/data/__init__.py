@@ -18,6 +18,21 @@ ACCEPTED = (
 )
 
 
+def read_to_judge(path: Path, on_bad: OnBad = refuse) -> list[Example]:
+    """The questions of a file or a folder that are to be asked of an index: of a BEIR folder those of the test part.
+
+    A file may name the places of its answers alone (``located``); nothing can be trained on that.
+
+    Raises:
+        DataError: see ``read``.
+    """
+    if path.is_dir() and (path / "corpus.jsonl").is_file():
+        return beir.examples(path, "test")
+    if path.is_file() and located.is_file(path):
+        return located.load(path, on_bad)
+    return read(path, on_bad)
+
+
 def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     """The questions of a file or a folder in any format, told by its content.
 
@@ -43,8 +58,6 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         examples = squad.load(path, on_bad)
     elif commonsenseqa.is_record(record):
         examples = commonsenseqa.load(path, on_bad)
-    elif located.is_record(record):
-        examples = located.load(path, on_bad)
     else:
         examples = jsonl.load(path, on_bad)
     if not examples:
@@ -99,9 +112,20 @@ def _placed_together(examples: Sequence[Example]) -> list[Example]:
 
 def corpus(paths: Sequence[Path], examples: Sequence[Example]) -> list[Passage]:
     """Every passage that a question of ``paths`` could be answered from: those of BEIR folders and the examples'."""
-    folders = [path for path in paths if (path / "corpus.jsonl").is_file()]
-    documents = [beir.whole_passage(one) for folder in folders for one in beir.documents(folder)]
-    return list({p.id: p for p in (*documents, *distinct_passages(examples))}.values())
+    known = distinct_passages(examples)
+    texts = {(p.doc_id, p.title, p.text): p for p in known}
+    taken = {p.id for p in known}
+    found = []
+    for folder in [path for path in paths if (path / "corpus.jsonl").is_file()]:
+        for document in beir.documents(folder):
+            passage = beir.whole_passage(document)
+            same = texts.get((passage.doc_id, passage.title, passage.text))
+            # Documents of two folders may share an id: another text gets another place.
+            while same is None and passage.id in taken:
+                passage = replace(passage, start=passage.end + 1, end=2 * passage.end - passage.start + 1)
+            taken.add(passage.id)
+            found.append(same or passage)
+    return list({p.id: p for p in (*found, *known)}.values())
 
 
 def distinct_passages(examples: Sequence[Example]) -> list[Passage]:

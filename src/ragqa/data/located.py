@@ -8,7 +8,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,9 +30,15 @@ class Record(BaseModel):
     id: str | None = None
 
 
-def is_record(record: dict[str, Any]) -> bool:
-    """Whether a line is of this form: it names a document and brings no text of it."""
-    return {"question", "answers", "document"} <= record.keys() and "passage" not in record
+def is_file(path: Path) -> bool:
+    """Whether the first line is of this form: it names a document and brings no text of it."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            record = json.loads(next((line for line in lines if line.strip()), ""))
+    except (OSError, ValueError):
+        return False
+    keys = record.keys() if isinstance(record, dict) else set()
+    return {"question", "answers", "document"} <= keys and "passage" not in keys
 
 
 def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:

@@ -19,6 +19,8 @@ class Verdict(StrEnum):
     WRONGLY_ANSWERED = "wrongly answered"
 
 
+GOOD = frozenset({Verdict.ANSWERED, Verdict.RIGHTLY_REFUSED})
+
 MEANING = {
     Verdict.ANSWERED: f"the answer given shares at least half its words with a gold answer (F1 ≥ {RIGHT_F1})",
     Verdict.RIGHTLY_REFUSED: "the documents do not answer, and no answer was given",

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragqa.errors import UsageError
-from ragqa.evaluation.blame import Verdict
+from ragqa.evaluation.blame import GOOD
 from ragqa.evaluation.scores import Record, question_scores
 from ragqa.evaluation.significance import Difference, holm, paired
 
-_GOOD = {Verdict.ANSWERED.value, Verdict.RIGHTLY_REFUSED.value}
 _CONDITION = re.compile(r"\s*([\w@ -]+?)\s*(>=|>)\s*([-+]?\d*\.?\d+)\s*")
 
 
@@ -59,7 +58,7 @@ def compare(before: Sequence[Record], after: Sequence[Record]) -> Change:
     ours, theirs = question_scores(before), question_scores(after)
     measured = {}
     for name in ours:
-        # A question whose gold rows differ (another index) may be judged in one run only.
+        # Another index may hold the gold rows of other questions.
         shared = [key for key in ours[name] if key in theirs[name]]
         if shared:
             mine, other = [ours[name][key] for key in shared], [theirs[name][key] for key in shared]
@@ -69,8 +68,8 @@ def compare(before: Sequence[Record], after: Sequence[Record]) -> Change:
         name: Compared(b, a, Difference(d.mean, d.low, d.high, p, d.n))
         for (name, (b, a, d)), p in zip(measured.items(), corrected, strict=True)
     }
-    verdicts = {r["id"]: r["verdict"] in _GOOD for r in before if r["verdict"] is not None}
-    now = {r["id"]: r["verdict"] in _GOOD for r in after}
+    verdicts = {r["id"]: r["verdict"] in GOOD for r in before if r["verdict"] is not None}
+    now = {r["id"]: r["verdict"] in GOOD for r in after}
     gained = [key for key in verdicts if now.get(key) and not verdicts[key]]
     lost = [key for key in verdicts if verdicts[key] and not now.get(key)]
     return Change(measures, gained, lost)

@@ -9,7 +9,7 @@ import numpy as np
 from ragqa.analysis import is_han
 from ragqa.calibration import expected_calibration_error
 from ragqa.evaluation.abstention import brier, coverage_at, refusals, risk_coverage
-from ragqa.evaluation.blame import RIGHT_F1, Verdict
+from ragqa.evaluation.blame import GOOD, RIGHT_F1, Verdict
 from ragqa.evaluation.retrieval import (
     Measure,
     average_precision,
@@ -21,7 +21,7 @@ from ragqa.evaluation.retrieval import (
     reciprocal_rank,
 )
 from ragqa.evaluation.significance import mean_interval
-from ragqa.evaluation.trec import qrels_of, run_of
+from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, run_of
 
 Record = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ MEASURES: Mapping[str, Measure] = {
     "MAP@100": average_precision(100),
     "nDCG@10": ndcg(10),
 }
-RANKINGS = ("dense", "bm25", "fused", "reranked")
+RANKINGS = ("dense", "bm25", "fused", RERANKED)
 RISK = 0.1
 """The share of wrong answers among those given at which the coverage is told."""
 
@@ -69,14 +69,12 @@ def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
 def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     """Measure → question → score, for every measure that two runs are compared by."""
     qrels = qrels_of(records)
-    last = "reranked" if any("reranked" in r["rankings"] for r in records) else "fused"
-    run = run_of(records, last)
+    run = run_of(records, last_ranking(records))
     found = {name: per_query(measure, run, qrels) for name, measure in MEASURES.items()}
     answerable = [r for r in records if r["scores"] is not None]
     for name in ("exact match", "F1", "ROUGE-L"):
         found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
-    good = {Verdict.ANSWERED.value, Verdict.RIGHTLY_REFUSED.value}
-    found["right"] = {r["id"]: float(r["verdict"] in good) for r in records if r["verdict"] is not None}
+    found["right"] = {r["id"]: float(r["verdict"] in GOOD) for r in records if r["verdict"] is not None}
     return found
 
 
@@ -128,14 +126,14 @@ def _confidence(records: Sequence[Record]) -> dict[str, Any]:
 def _citations(records: Sequence[Record]) -> dict[str, Any]:
     given = [r for r in records if r["answer"] is not None]
     cited = [c for r in given for c in r["citations"]]
-    known = [c for r in given if r["scores"] is not None for c in r["citations"]]
+    placed = [c for r in given if r["scores"] is not None for c in r["citations"] if c["recall"] is not None]
     if not cited:
         return {}
     return {
         "quotes that stand at their place": _mean([float(c["stands"]) for c in cited]),
         "answers with a citation": _mean([float(bool(r["citations"])) for r in given]),
-        "span precision": _mean([c["precision"] for c in known]),
-        "span recall": _mean([c["recall"] for c in known]),
+        "span precision": _mean([c["precision"] for c in placed]),
+        "span recall": _mean([c["recall"] for c in placed]),
     }
 
 

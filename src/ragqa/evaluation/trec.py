@@ -10,12 +10,18 @@ from urllib.parse import quote
 
 from ragqa.evaluation.retrieval import Qrels, Run
 
-LEGS = ("dense", "bm25")
+RERANKED = "reranked"
+"""The name of the ranking after a reranker."""
 
 
 def qrels_of(records: Sequence[Mapping[str, Any]]) -> Qrels:
     """The gold rows of each question that has some."""
     return {r["id"]: {str(row): 1 for row in r["gold rows"]} for r in records if r["gold rows"]}
+
+
+def last_ranking(records: Sequence[Mapping[str, Any]]) -> str:
+    """The name of the ranking that the reader was given."""
+    return RERANKED if any(RERANKED in r["rankings"] for r in records) else "fused"
 
 
 def run_of(records: Sequence[Mapping[str, Any]], ranking: str) -> Run:

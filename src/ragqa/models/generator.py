@@ -12,9 +12,11 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
 )
 
 from ragqa import pretrained
+from ragqa.backbone import digest
 from ragqa.errors import ModelError
 from ragqa.models.loading import apply_stored, load_transformer
 from ragqa.protocols import Tuning
@@ -27,11 +29,12 @@ IGNORED = -100
 class Written:
     """What a model wrote for one prompt, without the token that ends it.
 
-    ``log_probability`` is the mean over its tokens, the last included.
+    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself.
     """
 
     ids: tuple[int, ...]
     log_probability: float
+    ended: bool
 
 
 class Generator(nn.Module):
@@ -47,6 +50,16 @@ class Generator(nn.Module):
         self.encoder = network
         self.is_seq2seq = bool(network.config.is_encoder_decoder)
         self.peft_task = "SEQ_2_SEQ_LM" if self.is_seq2seq else "CAUSAL_LM"
+        # Penalties, bans and forced tokens of a model's own would make its answers another thing than what is trained.
+        own = network.generation_config
+        ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+        self.ends = frozenset(int(end) for end in ends if end is not None)
+        network.generation_config = GenerationConfig(
+            bos_token_id=own.bos_token_id,
+            eos_token_id=own.eos_token_id,
+            pad_token_id=own.pad_token_id,
+            decoder_start_token_id=own.decoder_start_token_id,
+        )
 
     @classmethod
     def from_folder(cls, folder: Path, dropout: float = 0.0) -> "Generator":
@@ -66,7 +79,10 @@ class Generator(nn.Module):
 
     def room(self, answer_tokens: int, tuning: Tuning | None = None) -> int:
         """Tokens that a prompt may have beside an answer of so many, and what ``tuning`` shall put in front."""
-        positions = getattr(self.encoder.config, "max_position_embeddings", None) or 2**31
+        config = self.encoder.config
+        parts = [config, getattr(config, "encoder", None), getattr(config, "decoder", None)]
+        known = [p for part in parts if (p := getattr(part, "max_position_embeddings", None))]
+        positions = min(known, default=2**31)
         added = getattr(self.encoder, "peft_config", {}).values()
         taken = sum(getattr(one, "num_virtual_tokens", 0) for one in added)
         taken += 0 if tuning is None else tuning.added_tokens
@@ -116,6 +132,7 @@ class Generator(nn.Module):
             places = slice(0, len(prompt)) if self.is_seq2seq else slice(longest - len(prompt), longest)
             ids[row, places], mask[row, places] = torch.tensor(prompt), 1
         device = next(self.parameters()).device
+        ends = self.ends | {int(tokenizer.eos_token_id)}
         was_training = self.training
         self.eval()
         with warnings.catch_warnings():
@@ -127,18 +144,15 @@ class Generator(nn.Module):
                 do_sample=sample,
                 num_beams=1,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                output_scores=True,
+                eos_token_id=sorted(ends),
+                output_logits=True,
                 return_dict_in_generate=True,
             )
         self.train(was_training)
-        steps = torch.stack(found.scores, 1).float().log_softmax(-1)
+        steps = torch.stack(found.logits, 1).float().log_softmax(-1)
         tokens = found.sequences[:, -steps.shape[1] :]
         likelihoods = steps.gather(2, tokens.unsqueeze(2)).squeeze(2).tolist()
-        return [
-            _written(row, values, int(tokenizer.eos_token_id))
-            for row, values in zip(tokens.tolist(), likelihoods, strict=True)
-        ]
+        return [_written(row, values, ends) for row, values in zip(tokens.tolist(), likelihoods, strict=True)]
 
 
 def is_writer(folder: Path) -> bool:
@@ -154,9 +168,11 @@ _WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "EncoderDe
 """How transformers' classes of models that write end."""
 
 
-def _written(tokens: list[int], likelihoods: list[float], end: int) -> Written:
-    count = tokens.index(end) + 1 if end in tokens else len(tokens)
-    return Written(tuple(t for t in tokens[:count] if t != end), sum(likelihoods[:count]) / max(1, count))
+def _written(tokens: list[int], likelihoods: list[float], ends: frozenset[int]) -> Written:
+    last = next((place for place, token in enumerate(tokens) if token in ends), None)
+    count = len(tokens) if last is None else last + 1
+    ids = tuple(token for token in tokens[:count] if token not in ends)
+    return Written(ids, sum(likelihoods[:count]) / max(1, count), last is not None)
 
 
 def load_generator(folder: Path) -> Generator:
@@ -173,8 +189,19 @@ def load_generator(folder: Path) -> Generator:
 
 
 def stored_generator(folder: Path) -> tuple[Generator, Tuning]:
-    """A generator of which training stored what it added, with that standing beside its weights."""
-    model = Generator.from_folder(pretrained.backbone_of(folder))
+    """A generator of which training stored what it added, with that standing beside its weights.
+
+    Raises:
+        ModelError: the model that it was added to is gone, or another one by now.
+    """
+    source = pretrained.backbone_of(folder)
+    if (expected := pretrained.stored_config(folder).get("digest")) != (found := digest(source)):
+        raise ModelError(
+            f"{folder} was trained on top of another model than {source} is now ({found[:16]})",
+            accepted=f"the model with the digest {str(expected)[:16]}",
+            next_step="train it again",
+        )
+    model = Generator.from_folder(source)
     return model, apply_stored(model, folder)
 
 

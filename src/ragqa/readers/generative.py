@@ -99,8 +99,12 @@ class GenerativeReader:
 
     def _answer(self, text: str, confidence: float, hits: Sequence[Hit], prompt: Prompt) -> Answer:
         support = None if _declines(text) else supported(text, prompt.passages)
+        if (
+            support is None
+        ):  # the words of a refusal, or of what nothing bears out, say nothing of being right
+            confidence = 0.0
         details = {
-            "candidate": text,
+            "candidate": "" if _declines(text) else text,
             "support": 0.0 if support is None else support.share,
             "passages": len(prompt.passages),
             "left_out": prompt.left_out,
@@ -128,7 +132,7 @@ def supported(answer: str, passages: Sequence[Passage]) -> _Support | None:
     that holds the greatest share of its terms; None where none holds enough.
     """
     words = re.findall(r"\w+|[^\w\s]", answer)
-    if words:
+    if any(word[0].isalnum() for word in words):
         # Not amid a word, where words are set apart by spaces.
         before = r"(?<![a-z0-9])" if words[0][0].isascii() else ""
         after = r"(?![a-z0-9])" if words[-1][-1].isascii() else ""

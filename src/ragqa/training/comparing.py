@@ -34,8 +34,10 @@ class Tuned:
 def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tuned]:
     """Train with each tuning of ``names`` into a folder of its own below ``run.output``.
 
+    One that cannot be trained (BitFit without biases) is reported and left out.
+
     Raises:
-        TrainingError: the run puts no documents aside for a test.
+        TrainingError: the run puts no documents aside for a test, or none can be trained.
         PluginError: a name that is no tuning.
     """
     if run.test_documents == 0:
@@ -44,7 +46,15 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
         )
     for name in names:
         plugins.check_options("tuning", {"name": name})
-    return [_tuned(run, name, report) for name in names]
+    found = []
+    for name in names:
+        try:
+            found.append(_tuned(run, name, report))
+        except TrainingError as fault:
+            if name == names[-1] and not found:
+                raise
+            report({"tuning": name, "left out": str(fault)})
+    return found
 
 
 def _tuned(run: Run, name: str, report: Report) -> Tuned:

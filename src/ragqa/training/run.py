@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ragqa import checkpoints, devices, plugins, pretrained
-from ragqa.backbone import file_digest
+from ragqa.backbone import content_digest
 from ragqa.errors import TrainingError
 from ragqa.protocols import Tuning
 from ragqa.training import checking
@@ -150,9 +150,10 @@ def _target(run: Run) -> Any:
 def _identity(run: Run) -> str:
     """What must be the same for a run to go on: its settings and its data, but not where they lie."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "schedule"})
-    files = [file for path in run.data for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    digests = [file_digest(file) for file in files if file.is_file()]
-    return hashlib.sha256(json.dumps([settings, digests], sort_keys=True).encode()).hexdigest()
+    # A template of the user's own decides what is learned, too.
+    template = Path(getattr(run, "prompt", ""))
+    read = [*run.data, *([template] if template.is_file() else [])]
+    return hashlib.sha256(json.dumps([settings, content_digest(read)], sort_keys=True).encode()).hexdigest()
 
 
 def _refuse_own_output(run: Run) -> None:

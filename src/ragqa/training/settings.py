@@ -222,6 +222,11 @@ class GeneratorRun(Run):
 
     target: ClassVar[str] = "generator"
 
+    @classmethod
+    def command(cls) -> str:
+        """A command that shows what a run would do."""
+        return "ragqa finetune generator --data my_questions.jsonl --backbone FOLDER --dry-run"
+
     output: Path = Field(Path("runs/generator"), description="folder for checkpoints, metrics and the model")
     backbone: str = Field("builtin", description="the language model to train: a Hugging Face folder")
     freeze: tuple[str, ...] = Field((), description="as elsewhere")
@@ -253,7 +258,7 @@ class GeneratorRun(Run):
 
 
 class PretrainRun(Run):
-    """A run of masked-language modelling on documents."""
+    """A run of language modelling on documents."""
 
     target: ClassVar[str] = "pretrain"
     labels: ClassVar[Labels] = "passages"
@@ -265,6 +270,7 @@ class PretrainRun(Run):
 
     data: tuple[Path, ...] = Field(min_length=1, description="a folder of documents, or several")
     output: Path = Field(Path("runs/pretrain"), description="folder for checkpoints, metrics and the model")
+    max_questions: None = Field(None, description="documents hold no questions")
     test_documents: int | None = Field(0, ge=0, le=0, description="nothing is compared")
     freeze: tuple[str, ...] = Field(
         (), description="as elsewhere; the words themselves are learned here, too"

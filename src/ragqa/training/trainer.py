@@ -66,6 +66,11 @@ class Trainer:
         self.step, self.best, self.stale = 0, -math.inf, 0
         self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
+        if not self._drawn[1]:
+            raise TrainingError(
+                f"none of the {len(examples)} training questions can be used as they are",
+                accepted="answers and passages that fit into the model's input",
+            )
         self._steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ragqa.errors import ConfigError
 from ragqa.evaluation.answers import f1, rouge_l
 from ragqa.models.generator import IGNORED, Generator
 from ragqa.prompting import NOT_HERE, Prompter, language_of
@@ -85,7 +86,11 @@ class WritingObjective:
             answerable = False
         shown = [*(example.positives[:1] if answerable else ()), *negatives][: self.passages]
         accepted = example.answers if answerable else (NOT_HERE[language_of(question)],)
-        prompt = self.prompter.prompt(question, [shown[int(i)] for i in rng.permutation(len(shown))])
+        order = rng.permutation(len(shown))
+        try:
+            prompt = self.prompter.prompt(question, [shown[int(i)] for i in order])
+        except ConfigError:  # a question that leaves no room at all
+            return None
         if answerable and shown and not _holds(prompt.passages, accepted):
             return None
         answer = self.prompter.answer_ids(accepted[0])
@@ -121,7 +126,10 @@ class WritingObjective:
         ]
         end = int(self.tokenizer.eos_token_id)
         said = self.collate(
-            [replace(g, answer=(*one.ids, end)) for one, g in zip(drawn, groups, strict=True)]
+            [
+                replace(g, answer=(*one.ids, end) if one.ended else one.ids)
+                for one, g in zip(drawn, groups, strict=True)
+            ]
         )
         negative: Tensor = model(said.ids, said.mask, said.labels)
         return (torch.tensor(gain) * negative).mean()

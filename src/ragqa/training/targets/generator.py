@@ -1,6 +1,7 @@
 """The generator: a language model of transformers that learns to write the answer from the passages."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ragqa import backbone, checkpoints, data, plugins
 from ragqa.data.faults import OnBad
+from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
 from ragqa.models.loading import overlay
@@ -56,6 +58,11 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
     )
     validation = shuffled([e for e in split.validation if e.answers], run.split_seed)
     asked = _asked(objective, validation[: run.validation_questions])
+    if not asked:
+        raise TrainingError(
+            "no validation question can be used as it is",
+            accepted="answers and passages that find room in max_answer_tokens and max_prompt_tokens",
+        )
     needs_others = run.passages > 1 or run.unanswerable_share > 0
     return Task(
         model,
@@ -73,9 +80,10 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
 
 
 def _asked(objective: WritingObjective, examples: Sequence[Example]) -> list[WritingGroup]:
-    """Each question with its own passage, as it is trained on; one whose words find no room is left out."""
+    """Each question with its own passage alone; one whose words find no room is left out."""
     rng = np.random.default_rng(0)
-    return [group for e in examples if (group := objective.group(e, rng)) is not None]
+    alone = [replace(example, hard_negatives=()) for example in examples]
+    return [group for e in alone if (group := objective.group(e, rng)) is not None]
 
 
 def written_scores(model: Generator, objective: WritingObjective, asked: Sequence[WritingGroup]) -> Scores:
@@ -119,6 +127,7 @@ def _save(run: GeneratorRun, target: Path, tensors: Mapping[str, Tensor], best: 
         config: dict[str, Any] = {
             "kind": "generator",
             "backbone": backbone.lasting_name(run.backbone),
+            "digest": backbone.digest(source),
             "tuning": run.tuning.options(),
             "best_validation_f1": round(best, 4),
         }

@@ -106,6 +106,10 @@ def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
         raise TrainingError(
             f"{folder} is a sequence-to-sequence model", accepted="an encoder or a causal language model"
         )
+    if run.max_passage_tokens > model.room(1):
+        raise TrainingError(
+            f"max_passage_tokens is {run.max_passage_tokens}", accepted=f"16 to {model.room(1)}"
+        )
     tokenizer = load_writer_tokenizer(folder)
     objective = ContinuationObjective(tokenizer)
     held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]
