@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, default=None)
     parser.add_argument("--sets", nargs="*", default=["squad", "scifact", "cranfield"])
     parser.add_argument("--limit", type=int, default=0, help="a seeded sample of so many questions of SQuAD")
+    parser.add_argument("--out", type=Path, help="write the result there, a sample's, too")
     arguments = parser.parse_args()
     encoder = SentenceTransformerEncoder(truncate=True)
     reranker = CrossEncoderReranker(model=arguments.model, weight=arguments.weight)
@@ -134,8 +135,9 @@ def main() -> None:
         "weight": reranker.weight,
         "results": results,
     }
-    if not arguments.limit and arguments.model == "builtin":
-        RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    whole = not arguments.limit and arguments.model == "builtin"
+    if out := arguments.out or (RESULT if whole else None):
+        out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

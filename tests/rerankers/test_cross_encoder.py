@@ -70,7 +70,27 @@ def test_a_value_out_of_range_is_named(options: dict[str, float], found: str) ->
 
 
 def test_a_folder_without_a_reranker_is_named() -> None:
-    with pytest.raises(ModelError, match="no weights for a reranker come with this version"):
-        CrossEncoderReranker()
     with pytest.raises(ModelError, match="no/such/folder holds no reranker"):
         CrossEncoderReranker(model="no/such/folder")
+
+
+def test_the_shipped_reranker_puts_the_passage_that_answers_first() -> None:
+    texts = {
+        "opened": "The Orchard Bridge was opened by the mayor in 1931, after four years of work on its piers.",
+        "painted": "Every spring the railings of the Orchard Bridge are painted green by the rowing club.",
+        "length": "The Orchard Bridge is 312 metres long and has seven arches of red sandstone.",
+    }
+    hits = [
+        Hit(Passage(name, 0, len(text), text, "Orchard Bridge"), 0.9 - place / 10)
+        for place, (name, text) in enumerate(texts.items())
+    ]
+    asked = {
+        "length": "How long is the Orchard Bridge?",
+        "painted": "Who paints the railings of the Orchard Bridge?",
+        "opened": "When was the Orchard Bridge opened?",
+    }
+    reranker = CrossEncoderReranker()
+    found = reranker.rerank([Query(question) for question in asked.values()], [hits] * 3)
+    assert [mine[0].passage.doc_id for mine in found] == list(asked)
+    (untouched,) = reranker.rerank([Query("这座桥有多长？")], [hits])
+    assert [hit.passage for hit in untouched] == [hit.passage for hit in hits]
