@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ragqa.data.faults import OnBad, refuse
+from ragqa.data.lines import load_lines
 from ragqa.errors import DataError
 from ragqa.types import Example, Query
 
@@ -20,19 +21,7 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     Raises:
         DataError: the file cannot be read, or a bad line, unless ``on_bad`` accepts it.
     """
-    examples = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        examples.append(_example(json.loads(line)))
-                    except (ValueError, KeyError, TypeError) as fault:
-                        reason = f"{type(fault).__name__}: {fault}"
-                        on_bad(DataError(f"{path} line {number}: {reason}", accepted=ACCEPTED))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"{path} cannot be read: {fault}", accepted="UTF-8 JSON Lines") from fault
-    return examples
+    return load_lines(path, _example, on_bad)
 
 
 def is_record(value: dict[str, Any]) -> bool:
@@ -40,11 +29,15 @@ def is_record(value: dict[str, Any]) -> bool:
     return isinstance(value.get("question"), dict) and "choices" in value["question"]
 
 
-def _example(record: dict[str, Any]) -> Example:
-    question = record["question"]
-    labels = [str(choice["label"]) for choice in question["choices"]]
-    if record["answerKey"] not in labels:
-        raise ValueError(f"the answer {record['answerKey']!r} is none of the choices {', '.join(labels)}")
-    choices = tuple(str(choice["text"]) for choice in question["choices"])
-    query = Query(str(question["stem"]).strip(), id=str(record["id"]), choices=choices)
+def _example(line: str, number: int) -> Example:
+    try:
+        record = json.loads(line)
+        question = record["question"]
+        labels = [str(choice["label"]) for choice in question["choices"]]
+        if record["answerKey"] not in labels:
+            raise ValueError(f"the answer {record['answerKey']!r} is none of the choices {', '.join(labels)}")
+        choices = tuple(str(choice["text"]) for choice in question["choices"])
+        query = Query(str(question["stem"]).strip(), id=str(record["id"]), choices=choices)
+    except (ValueError, KeyError, TypeError) as fault:
+        raise DataError(f"{type(fault).__name__}: {fault}", accepted=ACCEPTED) from None
     return Example(query, choice=labels.index(record["answerKey"]))

@@ -10,15 +10,15 @@ passage), ``negatives`` (texts that look right and are not), ``id``.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragqa.data.faults import OnBad, refuse
+from ragqa.data.lines import load_lines, record
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
 
@@ -66,17 +66,10 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     Raises:
         DataError: the file cannot be read, or a bad line, unless ``on_bad`` accepts it.
     """
-    examples, documents = [], _Documents()
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        examples.append(_example(_record(line), number, documents))
-                    except DataError as fault:
-                        on_bad(DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"{path} cannot be read: {fault}", accepted="UTF-8 JSON Lines") from fault
+    documents = _Documents()
+    examples = load_lines(
+        path, lambda line, number: _example(record(Record, line), number, documents), on_bad
+    )
     return _with_known_negatives(examples)
 
 
@@ -99,20 +92,6 @@ def _with_known_negatives(examples: Sequence[Example]) -> list[Example]:
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of one line."""
     return Record.model_json_schema()
-
-
-def _record(line: str) -> Record:
-    try:
-        value = json.loads(line)
-        if not isinstance(value, dict):
-            raise ValueError("a value of another kind")
-        return Record.model_validate(value)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the line"
-        raise DataError(f"{where}: {first['msg']}", accepted=", ".join(Record.model_fields)) from None
-    except ValueError as fault:
-        raise DataError(f"is no JSON object ({fault})", accepted="one JSON object a line") from None
 
 
 class _Documents:

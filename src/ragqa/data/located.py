@@ -9,9 +9,10 @@
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragqa.data.faults import OnBad, refuse
+from ragqa.data.lines import load_lines, record
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query
 
@@ -47,29 +48,10 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     Raises:
         DataError: the file cannot be read, or a bad line, unless ``on_bad`` accepts it.
     """
-    found = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        found.append(_example(line, number))
-                    except DataError as fault:
-                        on_bad(DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"{path} cannot be read: {fault}", accepted="UTF-8 JSON Lines") from fault
-    return found
+    return load_lines(path, lambda line, number: _example(record(Record, line), number), on_bad)
 
 
-def _example(line: str, number: int) -> Example:
-    try:
-        record = Record.model_validate(json.loads(line))
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the line"
-        raise DataError(f"{where}: {first['msg']}", accepted=", ".join(Record.model_fields)) from None
-    except ValueError as fault:
-        raise DataError(f"is no JSON object ({fault})", accepted="one JSON object a line") from None
+def _example(record: Record, number: int) -> Example:
     query = Query(record.question.strip(), id=record.id or f"line {number}")
     if not query.text:
         raise DataError("question: is blank")
