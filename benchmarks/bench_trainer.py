@@ -104,7 +104,7 @@ def trainer(examples: list[Example], folder: Path, *, dynamic: bool) -> dict[str
         num_train_epochs=1,
         learning_rate=RATE,
         weight_decay=0.01,
-        warmup_ratio=0.06,
+        warmup_steps=round(0.06 * len(rows) / BATCH),
         seed=SEED,
         use_cpu=True,
         report_to=[],
