@@ -174,6 +174,8 @@ def by_heart(run: GeneratorRun, model: Path, data: Path) -> float:
 
 RATES = {"full": 1e-3, "lora": 5e-3, "adapter": 5e-3, "bitfit": 1e-2, "prompt": 3e-2}
 EPOCHS = {"bitfit": 60, "prompt": 100}
+LONG = {("seq2seq", "prompt"), ("seq2seq", "bitfit"), ("seq2seq", "adapter")}
+"""Those that `make slow` runs."""
 
 
 @pytest.fixture(scope="module")
@@ -198,30 +200,40 @@ def _base(kind: str, folder: Path) -> Path:
     return finetune(run, resume=False, report=lambda _: None).model
 
 
-@pytest.fixture(scope="module", params=TUNINGS)
+EACH = [
+    pytest.param(
+        (kind, tuning), marks=[pytest.mark.slow] if (kind, tuning) in LONG else [], id=f"{kind}-{tuning}"
+    )
+    for kind in KINDS
+    for tuning in TUNINGS
+]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def learned(
-    request: pytest.FixtureRequest, base: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str, GeneratorRun, Path, Path]:
     """Kind, tuning, run, folder and questions of a model that learned 50 answers under one tuning."""
-    kind, folder = base
-    scratch = tmp_path_factory.mktemp(f"{kind}_{request.param}")
+    kind, tuning = request.param
+    folder = bases[kind]
+    scratch = tmp_path_factory.mktemp(f"{kind}_{tuning}")
     data = asked(scratch / "any.jsonl", 1, "at any time")
     schedule = {
-        "epochs": EPOCHS.get(request.param, 40),
+        "epochs": EPOCHS.get(tuning, 40),
         "batch_groups": 10,
-        "learning_rate": RATES[request.param],
+        "learning_rate": RATES[tuning],
         "validate_steps": 10_000,
     }
-    run = described(scratch / "run", folder, [data], tuning=request.param, schedule=schedule)
+    run = described(scratch / "run", folder, [data], tuning=tuning, schedule=schedule)
     model = finetune(run, resume=False, report=lambda _: None).model
-    return kind, request.param, run, model, data
+    return kind, tuning, run, model, data
 
 
 def test_fifty_answers_are_learned_by_heart(
-    base: tuple[str, Path], learned: tuple[str, str, GeneratorRun, Path, Path]
+    bases: dict[str, Path], learned: tuple[str, str, GeneratorRun, Path, Path]
 ) -> None:
-    _, _, run, model, data = learned
-    before, after = (by_heart(run, folder, data) for folder in (base[1], model))
+    kind, _, run, model, data = learned
+    before, after = (by_heart(run, folder, data) for folder in (bases[kind], model))
     assert before < 0.9
     assert after == 1.0
 
@@ -236,7 +248,7 @@ def outputs(network: Any, kind: str, tokenizer: Any) -> torch.Tensor:
 
 
 def test_transformers_and_peft_load_what_is_stored(
-    base: tuple[str, Path], learned: tuple[str, str, GeneratorRun, Path, Path]
+    bases: dict[str, Path], learned: tuple[str, str, GeneratorRun, Path, Path]
 ) -> None:
     from peft import PeftModel
 
@@ -247,7 +259,7 @@ def test_transformers_and_peft_load_what_is_stored(
     if tuning == "full":
         theirs = auto.from_pretrained(model)
     elif tuning in ("lora", "prompt"):
-        theirs = PeftModel.from_pretrained(auto.from_pretrained(base[1]), str(model / "peft"))
+        theirs = PeftModel.from_pretrained(auto.from_pretrained(bases[kind]), str(model / "peft"))
     else:
         assert not (model / "peft").exists()
         return
