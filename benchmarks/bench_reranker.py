@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_retrieval import TestSet, legs_of, test_sets
+from bench_retrieval import TestSet, legs_of, sets_of
 from ragqa import fusion
 from ragqa.config import Config
 from ragqa.data import squad
@@ -102,7 +102,7 @@ def main() -> None:
     encoder = SentenceTransformerEncoder(truncate=True)
     reranker = CrossEncoderReranker(model=arguments.model, weight=arguments.weight)
     results: dict[str, Any] = {}
-    tests = [test_sets(arguments.data / name)[-1] for name in arguments.sets]
+    tests = [sets_of(arguments.data / name)[-1] for name in arguments.sets]
     for test in tests:
         names, hits = list(test.queries), first_hits(test, encoder, arguments.vectors)
         is_squad = test.name.startswith("squad")

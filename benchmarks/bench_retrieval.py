@@ -70,7 +70,7 @@ def squad_set(folder: Path) -> TestSet:
     return TestSet("squad dev", list(passages.values()), queries, qrels, SQUAD_MEASURES)
 
 
-def test_sets(folder: Path) -> list[TestSet]:
+def sets_of(folder: Path) -> list[TestSet]:
     """SciFact's training queries are a set of their own."""
     if folder.name == "squad":
         return [squad_set(folder)]
@@ -162,7 +162,7 @@ def main() -> None:
     )
     results: dict[str, Any] = {}
     for name in arguments.sets:
-        for test in test_sets(arguments.data / name):
+        for test in sets_of(arguments.data / name):
             results[test.name] = measured(test, *legs_of(test, encoder, arguments.vectors))
             print(f"{test.name}: {json.dumps(results[test.name])}", file=sys.stderr)
     report = {

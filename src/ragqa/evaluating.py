@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ragqa import backbone, data
+from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.errors import DataError, UsageError
 from ragqa.evaluation import report, scores, trec
@@ -124,8 +124,8 @@ def _lines(path: Path) -> list[str]:
 
 
 def _digests(config: Config) -> dict[str, str]:
-    """What the models of a configuration are, wherever they lie: one trained anew in its place is another."""
-    found = {}
+    """What the models are, wherever they lie: one trained anew in its place is another; so are other shipped ones."""
+    found = {"shipped": backbone.digest(Path(pretrained.__file__).parent)}
     for name in ("encoder", "reranker", "reader"):
         for key, value in config.model_dump()[name].items():
             if key.endswith("model") and isinstance(value, str) and Path(value).is_dir():

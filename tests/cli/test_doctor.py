@@ -12,7 +12,15 @@ def test_everything_is_present_here(ragqa: Any) -> None:
     done = ragqa("doctor")
     assert done.code == 0
     assert "MISSING" not in done.out
-    for part in ("processor", "precision", "all-MiniLM-L6-v2", "readers: extractive", ".pdf", "openvino 20"):
+    for part in (
+        "processor",
+        "precision",
+        "pretrained/reranker",
+        "all-MiniLM-L6-v2",
+        "readers: extractive",
+        ".pdf",
+        "openvino 20",
+    ):
         assert part in done.out
 
 

@@ -5,6 +5,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -52,6 +53,16 @@ def _reader() -> str:
 
     folder = pretrained.reader_folder("builtin")
     pretrained.read_calibration(folder)
+    return _sized(folder)
+
+
+def _reranker() -> str:
+    from ragqa import pretrained
+
+    return f"{_sized(pretrained.folder_of('reranker', 'builtin'))}, off unless --set reranker=cross_encoder"
+
+
+def _sized(folder: Path) -> str:
     return f"{folder} ({sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB)"
 
 
@@ -93,6 +104,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "precision": _precision,
     "encoder": _backbone,
     "reader": _reader,
+    "reranker": _reranker,
     "cache": _cache,
     "formats": _formats,
     "plugins": _plugins,

@@ -18,6 +18,8 @@ GATE_CLOSED = 5
 
 DEFAULT_OUTPUT = Path("evaluations")
 
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")]
+
 
 @app.callback()
 def evaluate(
@@ -33,9 +35,7 @@ def evaluate(
             "--output", help="Folder of the evaluation (default: evaluations/NAME of the questions)."
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")
-    ] = None,
+    limit: Limit = None,
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
@@ -102,13 +102,11 @@ def baselines(
         Path | None,
         typer.Option("--output", help="Folder of the evaluations (default: evaluations/baselines)."),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")
-    ] = None,
+    limit: Limit = None,
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
 ) -> None:
-    """Evaluate BM25 alone, dense alone, the hybrid and, where its weights are there, the reranker; one table."""
+    """Evaluate BM25 alone, dense alone, the hybrid and the hybrid reranked; one table."""
     from ragqa.cli.printing import complain
     from ragqa.config import Config
     from ragqa.errors import ModelError

@@ -35,7 +35,7 @@ FITTED = "reranking.json"
 _DEFAULT_WEIGHT = 0.7
 
 _BATCH_TOKENS = 1024
-"""Several small batches keep both cores busy and hold less padding: 20 passages in 293 ms instead of 378."""
+"""Several small batches keep both cores busy and hold less padding: 20 passages of SQuAD in 0.3 s instead of 0.4."""
 
 _LONGEST_PAIR = 512
 """Tokens of question and passage together for a model of transformers."""

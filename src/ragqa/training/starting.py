@@ -1,4 +1,4 @@
-"""Where a headed model begins, and how it is stored: the same for every target that has a head."""
+"""Where a model begins, and how it is stored: the same for every target."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ragqa import backbone, checkpoints, pretrained
+from ragqa import backbone, checkpoints, plugins, pretrained
 from ragqa.errors import TrainingError
 from ragqa.models.headed import Headed
 from ragqa.models.loading import overlay
-from ragqa.training.settings import HeadedRun
+from ragqa.protocols import Tuning
+from ragqa.training.settings import HeadedRun, Run
 
 Model = TypeVar("Model", bound=Headed)
 
@@ -58,6 +59,14 @@ def _start(run: HeadedRun) -> Path | None:
     if run.start_from == "reader" and pretrained.backbone_of(folder) != backbone.resolve(run.backbone):
         return None
     return folder
+
+
+def lay_over(run: Run, model: Any, tensors: Mapping[str, Tensor], target: Path) -> Tuning:
+    """Put the trained ``tensors`` of ``run`` into an untuned ``model``, its tuning still beside the weights."""
+    tuning: Tuning = plugins.build("tuning", run.tuning.options())
+    tuning.apply(model)
+    overlay(model, tensors, target)
+    return tuning
 
 
 def store(

@@ -14,14 +14,13 @@ from ragqa.data.faults import OnBad
 from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
-from ragqa.models.loading import overlay
 from ragqa.prompting import Prompter
-from ragqa.protocols import Tuning
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.generation import WritingGroup, WritingObjective
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
+from ragqa.training.starting import lay_over
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 
@@ -117,9 +116,7 @@ def _save(run: GeneratorRun, target: Path, tensors: Mapping[str, Tensor], best: 
     """A whole model as transformers loads it, or what training added to one."""
     source = backbone.resolve(run.backbone)
     model = Generator.from_folder(source)
-    tuning: Tuning = plugins.build("tuning", run.tuning.options())
-    tuning.apply(model)
-    overlay(model, tensors, target)
+    tuning = lay_over(run, model, tensors, target)
     tuning.export(model, target / "peft")
     if run.tuning.name == "full":
         model.encoder.save_pretrained(target)

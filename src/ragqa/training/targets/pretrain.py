@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +21,13 @@ from ragqa.errors import DataError, DocumentError, TrainingError
 from ragqa.isolation import LoaderProcess
 from ragqa.layout import read_layout
 from ragqa.models.generator import Generator, is_writer, load_writer_tokenizer
-from ragqa.models.loading import overlay
 from ragqa.models.masked import MaskedModel
 from ragqa.protocols import Splitter, Tuning
 from ragqa.training.objectives.continuation import ContinuationObjective, TokenRow
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
 from ragqa.training.splitting import Split, shuffled
+from ragqa.training.starting import lay_over
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.types import Example, Query
@@ -75,17 +76,11 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
     if is_writer(folder):
         return _continuing(run, split, folder)
     layout = read_layout(folder)
-    if run.max_passage_tokens > layout.max_tokens:
-        raise TrainingError(
-            f"max_passage_tokens is {run.max_passage_tokens}", accepted=f"16 to {layout.max_tokens}"
-        )
+    _check_length(run, layout.max_tokens)
     tokenizer = load_tokenizer(layout.transformer)
     tokenizer.enable_truncation(run.max_passage_tokens)
     objective = MaskedObjective(tokenizer, share=run.masked_share)
-    held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]
-    objective.prepare(held_out)
-    rng = np.random.default_rng(run.split_seed)
-    texts = [text for e in held_out if (text := objective.group(e, rng)) is not None]
+    texts = _held_out(run, split, objective)
     return Task(
         MaskedModel.from_folder(folder, run.dropout),
         objective,
@@ -106,16 +101,10 @@ def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
         raise TrainingError(
             f"{folder} is a sequence-to-sequence model", accepted="an encoder or a causal language model"
         )
-    if run.max_passage_tokens > model.room(1):
-        raise TrainingError(
-            f"max_passage_tokens is {run.max_passage_tokens}", accepted=f"16 to {model.room(1)}"
-        )
+    _check_length(run, model.room(1))
     tokenizer = load_writer_tokenizer(folder)
     objective = ContinuationObjective(tokenizer)
-    held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]
-    objective.prepare(held_out)
-    rng = np.random.default_rng(run.split_seed)
-    texts = [text for e in held_out if (text := objective.group(e, rng)) is not None]
+    texts = _held_out(run, split, objective)
     return Task(
         model,
         objective,
@@ -127,6 +116,19 @@ def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
         finish=lambda _: None,
         compare=lambda _: None,
     )
+
+
+def _check_length(run: PretrainRun, longest: int) -> None:
+    if run.max_passage_tokens > longest:
+        raise TrainingError(f"max_passage_tokens is {run.max_passage_tokens}", accepted=f"16 to {longest}")
+
+
+def _held_out(run: PretrainRun, split: Split, objective: Any) -> list[Any]:
+    """The groups of the passages that validate, drawn once."""
+    held_out = shuffled(split.validation, run.split_seed)[: run.validation_questions]
+    objective.prepare(held_out)
+    rng = np.random.default_rng(run.split_seed)
+    return [group for e in held_out if (group := objective.group(e, rng)) is not None]
 
 
 @torch.inference_mode()
@@ -156,7 +158,7 @@ def guessed(model: MaskedModel, objective: MaskedObjective, texts: Sequence[Mask
 
 def _save(run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
     model = MaskedModel.from_folder(source, dropout=0.0)
-    _fold(run, model, tensors, target)
+    lay_over(run, model, tensors, target).merge(model)
     store_whole(model.encoder, source, target)
 
 
@@ -164,16 +166,6 @@ def _save_writer(
     run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float
 ) -> None:
     model = Generator.from_folder(source)
-    _fold(run, model, tensors, target)
+    lay_over(run, model, tensors, target).merge(model)
     model.encoder.save_pretrained(target)
     load_writer_tokenizer(source).save_pretrained(target)
-
-
-def _fold(
-    run: PretrainRun, model: MaskedModel | Generator, tensors: Mapping[str, Tensor], target: Path
-) -> None:
-    """Put the trained ``tensors`` into ``model``, with nothing left beside its weights."""
-    tuning: Tuning = plugins.build("tuning", run.tuning.options())
-    tuning.apply(model)
-    overlay(model, tensors, target)
-    tuning.merge(model)

@@ -21,12 +21,12 @@ from ragqa.errors import TrainingError
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.layout import Layout, read_layout
 from ragqa.models.bi_encoder import BiEncoder, load_encoder
-from ragqa.models.loading import overlay
-from ragqa.protocols import Tuning, Vectors
+from ragqa.protocols import Vectors
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
 from ragqa.training.settings import RetrieverRun
 from ragqa.training.splitting import Split, shuffled
+from ragqa.training.starting import lay_over
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.training.workers import Workers
@@ -199,9 +199,7 @@ def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: 
     """A whole encoder as sentence-transformers loads it; what cannot be folded into the weights is stored as ours."""
     source = backbone.resolve(run.backbone)
     model = BiEncoder.from_folder(source)
-    tuning: Tuning = plugins.build("tuning", run.tuning.options())
-    tuning.apply(model)
-    overlay(model, tensors, target)
+    tuning = lay_over(run, model, tensors, target)
     tuning.export(model, target / "peft")
     if tuning.folds:
         tuning.merge(model)
