@@ -133,6 +133,8 @@ class Example:
     """One labelled question.
 
     ``spans`` locate ``answers`` in the text of ``positives[0]``; no positives means that nothing answers it.
+    ``shares`` says how much each of the ``positives`` is worth as the target of a retriever, together 1; empty: the
+    first is the target, and the others count neither way.
     """
 
     query: Query
@@ -141,3 +143,4 @@ class Example:
     spans: tuple[Span, ...] = ()
     hard_negatives: tuple[Passage, ...] = ()
     choice: int | None = None
+    shares: tuple[float, ...] = ()

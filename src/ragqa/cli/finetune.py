@@ -125,6 +125,44 @@ _enrol(
 )
 
 
+@app.command("joint")
+def joint(
+    data: Data = None,
+    config: Config = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", help="Index whose passages hold the answers.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="How often to search, label and train.")
+    ] = None,
+    output: Output = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train retriever and reader together on questions and answers alone: each round labels its own passages."""
+    from ragqa.cli.training_view import TrainingView, comparison_lines
+    from ragqa.training.joint import finetune_jointly, plan_jointly
+    from ragqa.training.recording import recording
+
+    _quieten_transformers()
+    run = _run("joint", data, config, output=output, index=index, rounds=rounds)
+    with closing(TrainingView()) as view:
+        if dry_run:
+            plan_jointly(run, view.show)
+            return
+        finished = finetune_jointly(
+            run, resume=resume, report=view.show, recording=recording(view.show, resume=resume)
+        )
+    for line in comparison_lines(finished.comparison):
+        typer.echo(line)
+    encoder = "model" if run.whole_encoder else "query_model"
+    if run.whole_encoder:
+        typer.echo(f"ragqa index PATH --reembed --set encoder.model={finished.retriever}")
+    typer.echo(
+        f"use them with --set encoder.{encoder}={finished.retriever} --set reader.model={finished.reader}"
+    )
+
+
 def _names(text: str | None) -> tuple[str, ...] | None:
     """Names separated by commas."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
@@ -133,7 +171,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None) -> None:
     """Train, and print the comparison and how the model is used."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
-    from ragqa.training.recording import Recorder
+    from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import as_searched, search, table
     from ragqa.training.workers import Workers
@@ -153,12 +191,7 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
         if not first:  # one process records and prints for all
             finetune(run, resume=resume, report=view.show)
             return
-        with Recorder(run.output, resume=resume) as recorder:
-
-            def report(values: dict[str, Any]) -> None:
-                recorder.record(values)
-                view.show(values)
-
+        with recording(view.show, resume=resume)(run.output) as report:
             finished = finetune(run, resume=resume, report=report)
     for line in comparison_lines(finished.comparison):
         typer.echo(line)
@@ -238,9 +271,9 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
         UsageError: neither data nor a file.
     """
     from ragqa.errors import UsageError
-    from ragqa.training.settings import RUNS, ReaderRun, load_run
+    from ragqa.training.settings import RUNS, JointRun, ReaderRun, load_run
 
-    kind: Any = RUNS[target]
+    kind: Any = {**RUNS, JointRun.target: JointRun}[target]
     if config is None and not data:
         raise UsageError(
             "there is nothing to train on",

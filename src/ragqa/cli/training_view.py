@@ -47,7 +47,9 @@ class TrainingView:
             self._task = self._bar.add_task("", total=values["steps"], loss=values["loss"], score="–")
             self._bar.start()
         score = self._validation or "–"
-        self._bar.update(self._task, completed=values["step"], loss=values["loss"], score=score)
+        self._bar.update(
+            self._task, total=values["steps"], completed=values["step"], loss=values["loss"], score=score
+        )
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -76,14 +78,15 @@ def comparison_lines(comparison: "Comparison | None") -> list[str]:
     """The table before / after of the test part."""
     if comparison is None:
         return []
+    width = max(14, *(len(name) + 2 for name in comparison.measures))
     lines = [
         f"{comparison.questions:,} test questions",
-        f"{'':14}{'before':>8}{'after':>8}  difference (95 %)",
+        f"{'':{width}}{'before':>8}{'after':>8}  difference (95 %)",
     ]
     for name, value in comparison.measures.items():
         found = value.difference
         lines.append(
-            f"{name:14}{100 * value.before:8.1f}{100 * value.after:8.1f}  "
+            f"{name:{width}}{100 * value.before:8.1f}{100 * value.after:8.1f}  "
             f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})  p = {found.p:.4f}"
         )
     return lines

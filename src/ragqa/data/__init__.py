@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,28 @@ def read_to_judge(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     return read(path, on_bad)
 
 
-def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
+def read_pairs(
+    paths: Sequence[Path], at_most: int | Sequence[int] | None, seed: int, on_bad: OnBad = refuse
+) -> list[Example]:
+    """The questions with answers of several files, drawn as ``read_all`` does; none needs a passage.
+
+    Raises:
+        DataError: see ``read``.
+    """
+
+    def one(path: Path) -> list[Example]:
+        if path.is_file() and located.is_file(path):
+            return located.load(path, on_bad)
+        return read(path, on_bad, needs_passage=False)
+
+    return [e for e in _drawn(paths, at_most, seed, one) if e.answers]
+
+
+def read(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> list[Example]:
     """The questions of a file or a folder in any format, told by its content.
+
+    Args:
+        needs_passage: whether a question with answers must have a passage.
 
     Raises:
         DataError: no such file, another format, or no question in it; a bad record, unless ``on_bad`` accepts it.
@@ -59,7 +79,7 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     elif commonsenseqa.is_record(record):
         examples = commonsenseqa.load(path, on_bad)
     else:
-        examples = jsonl.load(path, on_bad)
+        examples = jsonl.load(path, on_bad, needs_passage=needs_passage)
     if not examples:
         raise DataError(f"{path} holds no usable question", accepted=ACCEPTED)
     return examples
@@ -76,15 +96,25 @@ def read_all(
     Raises:
         DataError: see ``read``.
     """
+    found = _drawn(paths, at_most, seed, lambda path: read(path, on_bad))
+    return found if len(paths) == 1 else _placed_together(found)
+
+
+def _drawn(
+    paths: Sequence[Path],
+    at_most: int | Sequence[int] | None,
+    seed: int,
+    read_one: Callable[[Path], list[Example]],
+) -> list[Example]:
     found: list[Example] = []
     limits = [at_most] * len(paths) if at_most is None or isinstance(at_most, int) else at_most
     for path, limit in zip(paths, limits, strict=True):
-        examples = read(path, on_bad)
+        examples = read_one(path)
         if limit is not None and limit < len(examples):
             rows = sorted(random.Random(seed).sample(range(len(examples)), limit))
             examples = [examples[row] for row in rows]
         found += examples
-    return found if len(paths) == 1 else _placed_together(found)
+    return found
 
 
 def _placed_together(examples: Sequence[Example]) -> list[Example]:

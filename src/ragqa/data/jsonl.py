@@ -6,7 +6,8 @@
 ``choices`` and ``correct`` make it a question with options, which needs neither passage nor answers. Optional:
 ``start`` (the character at which the first answer stands, for one that occurs twice), ``document`` (what the passage
 belongs to: the questions of a document stay on one side of every split), ``title`` (shown to the model in front of the
-passage), ``negatives`` (texts that look right and are not), ``id``.
+passage), ``negatives`` (texts that look right and are not), ``also`` (other passages that answer, each with the share
+of a retriever's target that it is worth), ``id``.
 """
 
 import hashlib
@@ -24,6 +25,22 @@ from ragqa.types import Example, Passage, Query, Span
 
 _NEGATIVES = " (negatives)"
 """What is added to a document's name for texts that belong to no document."""
+
+
+class Also(BaseModel):
+    """Another passage that answers a question."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passage: str = Field(min_length=1, description="its text")
+    document: str | None = Field(None, description="what it belongs to; default: the passage itself")
+    title: str = Field("", description="shown to the model in front of it")
+    share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="what it is worth as the target of a retriever; the first passage has what the others leave",
+    )
 
 
 class Record(BaseModel):
@@ -54,13 +71,15 @@ class Record(BaseModel):
     document: str | None = Field(None, description="what the passage belongs to; default: the passage itself")
     title: str = Field("", description="shown to the model in front of the passage")
     negatives: tuple[str, ...] = Field((), description="texts that look right and do not hold the answer")
+    also: tuple[Also, ...] = Field((), description="other passages that answer, too")
     id: str | None = Field(None, description="default: the number of the line")
 
 
-def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
+def load(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> list[Example]:
     """Every question of the file, in its order.
 
     Args:
+        needs_passage: whether a question with answers must have one.
         on_bad: is told of each line that does not fit, by number and reason; such a line is left out.
 
     Raises:
@@ -68,7 +87,9 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     """
     documents = _Documents()
     examples = load_lines(
-        path, lambda line, number: _example(record(Record, line), number, documents), on_bad
+        path,
+        lambda line, number: _example(record(Record, line), number, documents, needs_passage),
+        on_bad,
     )
     return _with_known_negatives(examples)
 
@@ -109,11 +130,13 @@ class _Documents:
         return Passage(document, places[text], places[text] + len(text), text, title)
 
 
-def _example(record: Record, number: int, documents: _Documents) -> Example:
+def _example(record: Record, number: int, documents: _Documents, needs_passage: bool) -> Example:
     query = Query(record.question.strip(), id=record.id or f"line {number}", choices=record.choices)
     if not query.text:
         raise DataError("question: is blank")
     choice = _choice(record)
+    if record.passage is None and record.answers and not needs_passage:
+        return Example(query, record.answers)
     if record.passage is None or record.answers is None:
         if choice is None or record.answers is not None:
             missing = "passage" if record.passage is None else "answers"
@@ -129,14 +152,33 @@ def _example(record: Record, number: int, documents: _Documents) -> Example:
     spans = [
         _span(record, passage.text, answer, first=place == 0) for place, answer in enumerate(record.answers)
     ]
-    return Example(query, record.answers, (passage,), tuple(spans), negatives, choice)
+    others = tuple(_placed(one.passage, one.document, one.title, documents) for one in record.also)
+    return Example(
+        query, record.answers, (passage, *others), tuple(spans), negatives, choice, _shares(record.also)
+    )
+
+
+def _shares(also: Sequence[Also]) -> tuple[float, ...]:
+    """The shares of all passages, the first one's being what the others leave; empty where it has all."""
+    others = [one.share for one in also]
+    if not any(others):
+        return ()
+    if sum(others) >= 1:
+        raise DataError(
+            f"also: the shares are {sum(others):g} together",
+            accepted="less than 1; the rest is the passage's",
+        )
+    return (1 - sum(others), *others)
 
 
 def _passage(record: Record, documents: _Documents) -> Passage:
-    text = record.passage or ""
+    return _placed(record.passage or "", record.document, record.title, documents)
+
+
+def _placed(text: str, document: str | None, title: str, documents: _Documents) -> Passage:
     # Without a name the passage is its own document: equal passages stay on one side of a split.
-    document = record.document or f"passage {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    return documents.passage(document, text, record.title)
+    name = document or f"passage {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return documents.passage(name, text, title)
 
 
 def _choice(record: Record) -> int | None:

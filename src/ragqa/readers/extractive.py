@@ -7,7 +7,7 @@ characters, which the shipped model cannot read, is answered by the best sentenc
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,16 @@ class _Choice:
     span: Span
     features: dict[str, float]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsRead:
+    """The windows of one query with their start and end scores and answerable positions, each (N, L)."""
+
+    asked: LaidOut
+    start: npt.NDArray[Any]
+    end: npt.NDArray[Any]
+    answerable: npt.NDArray[Any]
 
 
 class ExtractiveReader:
@@ -146,13 +156,19 @@ class ExtractiveReader:
 
         Windows of many queries share a batch, which changes a score by no more than the rounding of padded sums.
         """
-        found: list[Reading | None] = []
+        return [self._best_spans(read) if read else None for read in self.windows_read(queries, hits)]
+
+    def windows_read(
+        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
+    ) -> Iterator[WindowsRead | None]:
+        """What the model says of every window of each query's hits, in their order; None where there is no hit."""
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             few = slice(first, first + _QUERIES_AT_ONCE)
-            found += self._read_together(queries[few], hits[few])
-        return found
+            yield from self._read_together(queries[few], hits[few])
 
-    def _read_together(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Reading | None]:
+    def _read_together(
+        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
+    ) -> Iterator[WindowsRead | None]:
         asked = [
             lay_out(self._tokenizer, self._windower, query.text, [hit.passage for hit in mine])
             for query, mine in zip(queries, hits, strict=True)
@@ -164,19 +180,21 @@ class ExtractiveReader:
         scores: dict[int, _WindowScores] = {}
         for rows, (start, end), (*_, answerable) in zip(plans, outputs, batches, strict=True):
             scores |= {row: (start[i], end[i], answerable[i]) for i, row in enumerate(rows)}
-        first, found = 0, []
+        first = 0
         for one in asked:
             mine = [scores[row] for row in range(first, first + len(one.windows))]
             first += len(one.windows)
-            found.append(self._best_spans(one, mine) if mine else None)
-        return found
+            if mine:
+                yield WindowsRead(one, *(_stacked([row[part] for row in mine]) for part in range(3)))
+            else:
+                yield None
 
-    def _best_spans(self, asked: LaidOut, scores: "Sequence[_WindowScores]") -> Reading:
-        start, end, answerable = (_stacked([row[part] for row in scores]) for part in range(3))
+    def _best_spans(self, read: WindowsRead) -> Reading:
+        asked = read.asked
         return best_spans(
-            start,
-            end,
-            answerable,
+            read.start,
+            read.end,
+            read.answerable,
             asked.windows,
             asked.owners,
             asked.texts,

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +54,24 @@ class Recorder:
         self._metrics.close()
         self._events.close()
         plot(self._folder)
+
+
+def recording(
+    shown: Callable[[dict[str, Any]], None], *, resume: bool
+) -> Callable[[Path], AbstractContextManager[Callable[[dict[str, Any]], None]]]:
+    """A folder → reports that are recorded in it and ``shown``, as long as the context lasts."""
+
+    @contextmanager
+    def of(folder: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+        with Recorder(folder, resume=resume) as recorder:
+
+            def report(values: dict[str, Any]) -> None:
+                recorder.record(values)
+                shown(values)
+
+            yield report
+
+    return of
 
 
 def plot(folder: Path) -> Path | None:

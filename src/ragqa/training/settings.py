@@ -35,15 +35,12 @@ class MiningConfig(BaseModel):
     )
 
 
-class Run(BaseModel):
-    """What decides a training run, whatever is trained; one YAML file."""
+class Described(BaseModel):
+    """What one YAML file describes: something that learns from data and leaves a folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: ClassVar[str]
-    """The file of ``training/targets`` that trains it."""
-
-    labels: ClassVar[Labels] = "answers"
 
     @classmethod
     def command(cls) -> str:
@@ -58,6 +55,28 @@ class Run(BaseModel):
         None, description="of each file, or one number for each, drawn by split_seed; default: all"
     )
     output: Path = Field(description="folder for checkpoints, metrics and the model")
+    split_seed: int = Field(13, description="which documents; keep it when going on from a model")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        """``data: FILE`` is short for ``data: [FILE]``."""
+        return (value,) if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _one_number_for_each_file(self) -> Self:
+        if isinstance(self.max_questions, tuple) and len(self.max_questions) != len(self.data):
+            raise ValueError(
+                f"max_questions has {len(self.max_questions)} numbers for {len(self.data)} files"
+            )
+        return self
+
+
+class Run(Described):
+    """What decides a training run, whatever is trained; its target is a file of ``training/targets``."""
+
+    labels: ClassVar[Labels] = "answers"
+
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
     tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
     freeze: tuple[str, ...] = Field(
@@ -74,23 +93,8 @@ class Run(BaseModel):
     test_documents: int | None = Field(
         None, ge=0, description="documents for the comparison before / after; default: a tenth"
     )
-    split_seed: int = Field(13, description="which documents; keep it when going on from a model")
     validation_questions: int = Field(600, ge=1)
     schedule: Schedule | None = Field(None, description="default: by the number of questions")
-
-    @field_validator("data", mode="before")
-    @classmethod
-    def _one_file(cls, value: Any) -> Any:
-        """``data: FILE`` is short for ``data: [FILE]``."""
-        return (value,) if isinstance(value, str | Path) else value
-
-    @model_validator(mode="after")
-    def _one_number_for_each_file(self) -> Self:
-        if isinstance(self.max_questions, tuple) and len(self.max_questions) != len(self.data):
-            raise ValueError(
-                f"max_questions has {len(self.max_questions)} numbers for {len(self.data)} files"
-            )
-        return self
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -332,6 +336,68 @@ class RetrieverRun(Run):
         )
 
 
+class JointRun(Described):
+    """Rounds of a retriever's run and a reader's, from questions and answers alone."""
+
+    target: ClassVar[str] = "joint"
+
+    data: tuple[Path, ...] = Field(
+        min_length=1, description="questions with answers, in any form that trains a reader; or several files"
+    )
+    output: Path = Field(
+        Path("runs/joint"), description="folder of the rounds, each with its labels and models"
+    )
+    split_seed: int = Field(
+        13, description="which questions are put aside, and which documents of the others"
+    )
+    index: Path | None = Field(
+        None, description="the index whose passages answer; without it those that the data name, unlabelled"
+    )
+    rounds: int = Field(2, ge=1, description="each searches, labels and trains anew")
+    top_k: int = Field(10, ge=1, description="hits that may turn out to hold the answer")
+    least_likelihood: float = Field(
+        0.02,
+        ge=0,
+        lt=1,
+        description="of the answer under its best hit; below it the question waits for a later round",
+    )
+    test_questions: int | None = Field(
+        None, ge=0, description="for the comparison before / after; default: a tenth, at most 500"
+    )
+    retriever: Mapping[str, Any] = Field(
+        default_factory=dict, description="settings of the retriever's runs, as in a file of their own"
+    )
+    reader: Mapping[str, Any] = Field(
+        default_factory=dict, description="settings of the reader's runs, as in a file of their own"
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for name, given in (("retriever", self.retriever), ("reader", self.reader)):
+            if taken := given.keys() & {"data", "output", "max_questions", "test_documents", "split_seed"}:
+                raise ValueError(f"{name}.{min(taken)} is decided by the joint run")
+        self.retriever_run(self.data[0], self.output)
+        self.reader_run(self.data[0], self.output)
+        return self
+
+    @property
+    def whole_encoder(self) -> bool:
+        """Whether passages move, too, so that an index must be embedded anew."""
+        return bool(self.retriever.get("both_sides"))
+
+    def retriever_run(self, labels: Path, output: Path, **more: Any) -> RetrieverRun:
+        """The retriever's run of a round, on the questions that were labelled for it."""
+        return RetrieverRun.model_validate({**self._of_a_round(labels, output), **self.retriever, **more})
+
+    def reader_run(self, labels: Path, output: Path, **more: Any) -> ReaderRun:
+        """The reader's run of a round; it goes on from the shipped reader unless told otherwise."""
+        start = {} if "backbone" in self.reader else {"start_from": "builtin"}
+        return ReaderRun.model_validate({**self._of_a_round(labels, output), **start, **self.reader, **more})
+
+    def _of_a_round(self, labels: Path, output: Path) -> Mapping[str, Any]:
+        return {"data": labels, "output": output, "test_documents": 0, "split_seed": self.split_seed}
+
+
 RUNS: Mapping[str, type[Run]] = {
     kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, GeneratorRun, ChoiceRun, PretrainRun)
 }
@@ -343,7 +409,7 @@ def _once_an_epoch(questions: int, batch: int, *, at_most: int) -> int:
     return max(1, min(at_most, -(-questions // batch)))
 
 
-RunType = TypeVar("RunType", bound=Run)
+RunType = TypeVar("RunType", bound=Described)
 
 
 def load_run(path: Path, kind: type[RunType], given: Mapping[str, Any] | None = None) -> RunType:

@@ -29,14 +29,24 @@ def test_the_loss_is_the_mean_log_share_of_the_right_passage(
     q, p = unit(queries, seed), unit(passages, seed + 1)
     gold = torch.arange(queries) % passages
     blocked = [(0, (int(gold[0]) + 1) % passages)] if passages > 2 else []
-    found = contrastive_loss(q, p, gold, torch.tensor(blocked, dtype=torch.long).reshape(-1, 2), temperature)
+    pairs = [*enumerate(gold.tolist()), *blocked]
+    shares = torch.tensor([1.0] * queries + [0.0] * len(blocked))
+    found = contrastive_loss(q, p, torch.tensor(pairs), shares, temperature)
     total = 0.0
     for i in range(queries):
-        shares = [
-            math.exp(float(q[i] @ p[j]) / temperature) for j in range(passages) if (i, j) not in blocked
-        ]
-        total -= math.log(math.exp(float(q[i] @ p[gold[i]]) / temperature) / sum(shares))
+        odds = [math.exp(float(q[i] @ p[j]) / temperature) for j in range(passages) if (i, j) not in blocked]
+        total -= math.log(math.exp(float(q[i] @ p[gold[i]]) / temperature) / sum(odds))
     assert float(found) == pytest.approx(total / queries, rel=1e-4, abs=1e-5)
+
+
+@given(st.integers(0, 99), st.floats(0.01, 0.99))
+def test_a_shared_target_is_the_mean_of_the_losses_towards_each(seed: int, share: float) -> None:
+    q, p = unit(1, seed), unit(4, seed + 1)
+    both = contrastive_loss(q, p, torch.tensor([(0, 1), (0, 3)]), torch.tensor([share, 1 - share]), 0.1)
+    towards = [
+        float(contrastive_loss(q, p, torch.tensor([(0, row)]), torch.tensor([1.0]), 0.1)) for row in (1, 3)
+    ]
+    assert float(both) == pytest.approx(share * towards[0] + (1 - share) * towards[1], rel=1e-4, abs=1e-5)
 
 
 def examples() -> list[Example]:
@@ -71,12 +81,25 @@ def test_a_group_is_a_passage_with_all_its_questions(tiny_bert: Path) -> None:
     objective, groups = objective_of(tiny_bert, both_sides=True)
     assert [len(g.questions) for g in groups] == [2, 1, 1]
     batch = objective.collate(groups)
-    assert len(batch.gold) == 4
     assert len(batch.rows) == 3
-    assert sorted(batch.gold.tolist()) == [0, 0, 2, 3]  # rows in order of appearance; the otter is row 1
-    ((place, row),) = batch.blocked.tolist()
+    gold = dict(batch.right[batch.shares == 1].tolist())
+    assert sorted(gold.values()) == [0, 0, 2, 3]  # rows in order of appearance; the otter is row 1
+    ((place, row),) = batch.right[batch.shares == 0].tolist()
     assert row == 1
-    assert batch.gold[place] == 0
+    assert gold[place] == 0
+
+
+def test_shares_of_passages_that_are_not_in_the_bank_go_to_the_others(tiny_bert: Path) -> None:
+    objective, _ = objective_of(tiny_bert, both_sides=False)
+    known = [p for e in examples() for p in e.positives]
+    strange = Passage("elsewhere", 0, 1, "a lynx")
+    asked = Example(Query("who?", id="9"), positives=(known[0], strange, known[3]), shares=(0.5, 0.3, 0.2))
+    objective.prepare([asked])
+    group = objective.group(asked, np.random.default_rng(0))
+    assert group is not None
+    rows, shares = zip(*group.right[0], strict=True)
+    assert rows == (0, 2)
+    assert shares == pytest.approx((0.5 / 0.7, 0.2 / 0.7))
 
 
 @pytest.mark.parametrize("both_sides", [False, True])
@@ -122,7 +145,8 @@ def test_a_loss_over_sizes_is_the_mean_of_those_of_shortened_vectors(
             for vectors in (queries, objective.bank)
         )
         scores = q @ p.T / objective.temperature
-        for place, row in batch.blocked.tolist():
+        for place, row in batch.right[batch.shares == 0].tolist():
             scores[place, row] = -math.inf
-        expected.append(-scores.log_softmax(1)[torch.arange(len(q)), batch.gold].mean())
+        asked, gold = batch.right[batch.shares == 1].T
+        expected.append(-scores.log_softmax(1)[asked, gold].mean())
     assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)

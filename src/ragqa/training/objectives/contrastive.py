@@ -5,10 +5,11 @@ of the questions and p of the passages, and temperature τ, the loss of a questi
 
     − q·p₊ / τ + log Σ_{p ∈ {p₊} ∪ N} exp(q·p / τ)
 
-N are the passages of the other training documents and of its own, but those that answer the question, too. Their
-vectors come from a bank: those of the batch are fresh, the others as they were when last encoded (Wang et al. 2020,
-arXiv:1912.06798), so that every question meets the hardest passages at no cost. Where only the query side is trained
-no vector of the bank ever changes, and the loss is exact.
+and with several right passages, each worth a share s of the target, − Σ s q·p₊ / τ takes the first place (Izacard and
+Grave 2021, arXiv:2012.04584). N are the passages of the other training documents and of its own, but those that answer
+the question, too. Their vectors come from a bank: those of the batch are fresh, the others as they were when last
+encoded (Wang et al. 2020, arXiv:1912.06798), so that every question meets the hardest passages at no cost. Where only
+the query side is trained no vector of the bank ever changes, and the loss is exact.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,15 @@ gradient (Gao et al. 2021, arXiv:2101.06983)."""
 
 @dataclass(frozen=True, slots=True)
 class PassageGroup:
-    """The row of a passage in the bank, its token ids where they are needed, and those of its questions with their
-    other right rows."""
+    """The row of a passage in the bank, its token ids where they are needed, and those of its questions.
+
+    ``right`` holds, for each question, its right rows with their shares; one with share 0 counts neither way.
+    """
 
     row: int
     passage: tuple[int, ...]
     questions: tuple[tuple[int, ...], ...]
-    also_right: tuple[tuple[int, ...], ...]
+    right: tuple[tuple[tuple[int, float], ...], ...]
 
     @property
     def length(self) -> int:
@@ -52,15 +55,14 @@ class PassageGroup:
 class ContrastiveBatch:
     """Questions (Q rows) and passages (P rows) as chunks of inputs; ``rows`` (P,) in the bank.
 
-    ``gold`` (Q,) is the bank row of each question's passage; ``blocked`` (B, 2) holds pairs of question and bank row
-    that are right, too.
+    ``right`` (R, 2) holds pairs of question and bank row, ``shares`` (R,) what each is worth of the question's target.
     """
 
     questions: tuple[Inputs, ...]
     passages: tuple[Inputs, ...]
     rows: Tensor
-    gold: Tensor
-    blocked: Tensor
+    right: Tensor
+    shares: Tensor
 
 
 class ContrastiveObjective:
@@ -102,13 +104,23 @@ class ContrastiveObjective:
                 by_passage.setdefault(example.positives[0].id, []).append(example)
         for mine in by_passage.values():
             passage = mine[0].positives[0]
-            right = [tuple(self._rows[p.id] for p in e.positives[1:] if p.id in self._rows) for e in mine]
             self._groups[mine[0].query.id, passage.id] = PassageGroup(
                 self._rows[passage.id],
                 self._ids([self._passage_prompt + passage.titled_text])[0] if self.both_sides else (),
                 tuple(self._ids([self._query_prompt + e.query.text for e in mine])),
-                tuple(right),
+                tuple(self._right(e) for e in mine),
             )
+
+    def _right(self, example: Example) -> tuple[tuple[int, float], ...]:
+        """The right rows with their shares, which are 1 together, whatever is not in the bank."""
+        shares = example.shares or (1.0, *[0.0] * (len(example.positives) - 1))
+        known = [
+            (self._rows[p.id], share)
+            for p, share in zip(example.positives, shares, strict=True)
+            if p.id in self._rows
+        ]
+        total = sum(share for _, share in known)
+        return tuple((row, share / total) for row, share in known)
 
     def _ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         encoded = self._tokenizer.encode_batch_fast(list(texts))
@@ -121,19 +133,17 @@ class ContrastiveObjective:
     def collate(self, groups: Sequence[PassageGroup]) -> ContrastiveBatch:
         """Chunks of like length of all questions and passages of ``groups``."""
         asked = [
-            (ids, group.row, right)
-            for group in groups
-            for ids, right in zip(group.questions, group.also_right, strict=True)
+            (ids, right) for group in groups for ids, right in zip(group.questions, group.right, strict=True)
         ]
         asked.sort(key=lambda one: len(one[0]))
         read = sorted(groups, key=lambda group: len(group.passage))
-        blocked = [(place, row) for place, (_, _, right) in enumerate(asked) for row in right]
+        right = [(place, row, share) for place, (_, mine) in enumerate(asked) for row, share in mine]
         return ContrastiveBatch(
-            chunks([ids for ids, _, _ in asked]),
+            chunks([ids for ids, _ in asked]),
             chunks([group.passage for group in read]) if self.both_sides else (),
             torch.tensor([group.row for group in read]),
-            torch.tensor([row for _, row, _ in asked]),
-            torch.tensor(blocked, dtype=torch.long).reshape(-1, 2),
+            torch.tensor([(place, row) for place, row, _ in right]),
+            torch.tensor([share for *_, share in right]),
         )
 
     def loss(self, model: Any, batch: ContrastiveBatch) -> Tensor:
@@ -146,7 +156,7 @@ class ContrastiveObjective:
             bank = self.bank.index_copy(0, batch.rows, fresh)
         losses = [
             contrastive_loss(
-                shortened(queries, size), shortened(bank, size), batch.gold, batch.blocked, self.temperature
+                shortened(queries, size), shortened(bank, size), batch.right, batch.shares, self.temperature
             )
             for size in self.sizes
         ]
@@ -188,16 +198,17 @@ def shortened(vectors: Tensor, size: int) -> Tensor:
 
 
 def contrastive_loss(
-    queries: Tensor, passages: Tensor, gold: Tensor, blocked: Tensor, temperature: float
+    queries: Tensor, passages: Tensor, right: Tensor, shares: Tensor, temperature: float
 ) -> Tensor:
-    """Mean over queries (Q, D) of the cross-entropy of ``gold`` (Q,) among ``passages`` (N, D).
+    """Mean over queries (Q, D) of the cross-entropy of their targets among ``passages`` (N, D).
 
     Args:
-        blocked: (B, 2), pairs of query and passage that are right, too, and count neither way.
+        right: (R, 2), pairs of query and passage; ``shares`` (R,) is what each is worth of the query's target,
+            together 1. A pair with share 0 is right, too, and counts neither way.
     """
     scores = queries @ passages.T / temperature
-    if len(blocked):
-        away = torch.zeros_like(scores, dtype=torch.bool)
-        away[blocked[:, 0], blocked[:, 1]] = True
-        scores = scores.masked_fill(away, -1e30)
-    return torch.nn.functional.cross_entropy(scores, gold)
+    asked, rows = right.unbind(1)
+    away = torch.zeros_like(scores, dtype=torch.bool)
+    away[asked, rows] = shares == 0
+    total = scores.masked_fill(away, -1e30).logsumexp(1)
+    return total.mean() - (shares * scores[asked, rows]).sum() / len(scores)

@@ -1,0 +1,149 @@
+"""Questions with answers → the passages that bear the answers out, by the reader's likelihood under each hit.
+
+The likelihood of the answer a to the question q under the hit d is that of its places in d, of which each is read as
+a span, with starts and ends normalised over d and its null:
+
+    P(a | q, d) = Σ_{(i, j): d[i..j] = a} P(start = i | q, d) · P(end = j | q, d)
+
+and the share of d among the hits D is P(a | q, d) / Σ_{d' ∈ D} P(a | q, d') (Izacard and Grave 2021, arXiv:2012.04584;
+Izacard et al. 2022, arXiv:2208.03299, section 2.2).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ragqa.analysis import is_han
+from ragqa.readers.extractive import ExtractiveReader, WindowsRead
+from ragqa.spans import log_normalise
+from ragqa.training.retrieval import Retrieves
+from ragqa.types import Example, Hit, Passage, Span
+from ragqa.windows import token_span
+
+LEAST_SHARE = 0.05
+"""Hits that are worth less of a question's target count neither way."""
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Borne:
+    """A hit that holds the answer: how likely the answer is there, and where it stands most likely."""
+
+    passage: Passage
+    likelihood: float
+    span: Span
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many questions were labelled, and how many have no hit that bears the answer out."""
+
+    labelled: int = 0
+    without: int = 0
+
+
+def label(
+    pairs: Sequence[Example],
+    retriever: Retrieves,
+    reader: ExtractiveReader,
+    top_k: int,
+    least: float,
+    tally: Tally,
+) -> Iterator[tuple[Example, list[Borne]]]:
+    """Each question with the hits that hold its answer, likeliest first.
+
+    Questions whose answer is less likely than ``least`` under every one of its ``top_k`` hits are left out.
+    """
+    for at in range(0, len(pairs), _AT_ONCE):
+        few = pairs[at : at + _AT_ONCE]
+        hits = retriever.retrieve([e.query.text for e in few], top_k)
+        holding = [
+            [h for h in mine if occurrences(h.passage.text, e.answers)]
+            for e, mine in zip(few, hits, strict=True)
+        ]
+        reads = reader.windows_read([e.query for e in few], holding)
+        for example, mine, read in zip(few, holding, reads, strict=True):
+            borne = [] if read is None else borne_out(example.answers, mine, read)
+            if borne and borne[0].likelihood >= least:
+                tally.labelled += 1
+                yield example, borne
+            else:
+                tally.without += 1
+
+
+def borne_out(answers: Sequence[str], hits: Sequence[Hit], read: WindowsRead) -> list[Borne]:
+    """The hits under which any of the ``answers`` was read, likeliest first."""
+    found = []
+    owners = np.array(read.asked.owners)
+    for number, hit in enumerate(hits):
+        rows = np.flatnonzero(owners == number)
+        starts, ends = (
+            log_normalise(scores[rows].astype(np.float64), read.answerable[rows])
+            for scores in (read.start, read.end)
+        )
+        text = read.asked.texts[number]
+        places: list[tuple[float, Span]] = []
+        for span in occurrences(hit.passage.text, answers):
+            tokens = token_span(text, span.start, span.end)
+            if tokens is None:
+                continue
+            likelihood = 0.0
+            for row, window in enumerate(read.asked.windows[place] for place in rows):
+                first, last = tokens[0] - window.first, tokens[1] - window.first
+                if first >= 0 and last < window.length:
+                    at = window.text_at
+                    likelihood += float(np.exp(starts[row, at + first] + ends[row, at + last]))
+            places.append((likelihood, span))
+        if places:
+            _, best = max(places, key=lambda place: place[0])
+            found.append(Borne(hit.passage, sum(value for value, _ in places), best))
+    return sorted(found, key=lambda borne: -borne.likelihood)
+
+
+def occurrences(text: str, answers: Sequence[str]) -> list[Span]:
+    """Where any of the ``answers`` stands in ``text`` as whole words, whatever the case, in reading order."""
+    found = {
+        (match.start(), match.end())
+        for answer in answers
+        if answer.strip()
+        for match in re.finditer(_whole_words(answer.strip()), text, re.IGNORECASE)
+    }
+    return [Span(*place) for place in sorted(found)]
+
+
+def _whole_words(answer: str) -> str:
+    """The answer as a pattern that does not begin or end within a word; Han has no spaces to tell."""
+    before = r"(?<!\w)" if answer[0].isalnum() and not is_han(answer[0]) else ""
+    after = r"(?!\w)" if answer[-1].isalnum() and not is_han(answer[-1]) else ""
+    return f"{before}{re.escape(answer)}{after}"
+
+
+def line(example: Example, borne: Sequence[Borne]) -> str:
+    """A labelled question as ragqa's own JSON Lines hold it."""
+    first, *others = borne
+    total = sum(one.likelihood for one in borne)
+    shares = [one.likelihood / total for one in others]
+    return json.dumps(
+        {
+            "id": example.query.id,
+            "question": example.query.text,
+            **_named(first.passage),
+            "answers": [first.passage.text[first.span.start : first.span.end]],
+            "start": first.span.start,
+            "also": [
+                {**_named(one.passage), "share": round(share, 4) if share >= LEAST_SHARE else 0.0}
+                for one, share in zip(others, shares, strict=True)
+                if one.passage.text != first.passage.text
+            ],
+        },
+        ensure_ascii=False,
+    )
+
+
+def _named(passage: Passage) -> dict[str, Any]:
+    return {"document": passage.doc_id, "title": passage.title, "passage": passage.text}

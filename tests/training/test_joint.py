@@ -1,0 +1,177 @@
+"""``finetune joint``: from questions and answers alone to a retriever and a reader that work together."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training.conftest import squad
+
+from ragqa import data
+from ragqa.config import Config
+from ragqa.encoders.sentence_transformer import SentenceTransformerEncoder
+from ragqa.errors import ConfigError, DataError, TrainingError
+from ragqa.indexing import build_index
+from ragqa.pretrained import read_calibration
+from ragqa.training.joint import LABELS, finetune_jointly, plan_jointly
+from ragqa.training.run import finetune
+from ragqa.training.settings import JointRun, ReaderRun, load_run
+from ragqa.training.task import Report
+
+
+@contextmanager
+def unheard(folder: Path) -> Iterator[Report]:
+    yield lambda _: None
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The questions and answers of the animals, without a word of where the answers stand."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    records = [
+        {"question": qa["question"], "answers": [qa["answers"][0]["text"]]}
+        for article in squad()["data"]  # type: ignore[attr-defined]
+        for one in article["paragraphs"]
+        for qa in one["qas"]
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paragraphs about the animals, each a document of the index."""
+    folder = tmp_path_factory.mktemp("animals")
+    (folder / "docs").mkdir()
+    for article in squad()["data"]:  # type: ignore[attr-defined]
+        for number, one in enumerate(article["paragraphs"]):
+            (folder / "docs" / f"{article['title']}_{number}.txt").write_text(
+                one["context"], encoding="utf-8"
+            )
+    config = Config.model_validate({"encoder": {"name": "hashing"}})
+    build_index([folder / "docs"], folder / "index", config)
+    return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def first_reader(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, questions: Path) -> Path:
+    torch.set_num_threads(1)
+    schedule = {"epochs": 2, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 4}
+    run = ReaderRun.model_validate(
+        {
+            "data": questions,
+            "output": tmp_path_factory.mktemp("first") / "run",
+            "backbone": str(tiny_bert),
+            "validation_documents": 1,
+            "test_documents": 0,
+            "hard_negatives": 0,
+            "schedule": schedule,
+        }
+    )
+    return finetune(run, resume=False, report=lambda _: None).model
+
+
+def described(output: Path, bert: Path, reader: Path, **more: Any) -> dict[str, Any]:
+    shared = {"backbone": str(bert), "validation_documents": 1}
+    schedule = {"epochs": 3, "batch_groups": 8, "learning_rate": 1e-3, "validate_steps": 3}
+    return {
+        "output": output,
+        "top_k": 8,
+        "least_likelihood": 0.0,
+        "test_questions": 6,
+        "retriever": {**shared, "both_sides": True, "schedule": schedule},
+        "reader": {**shared, "start_from": str(reader), "hard_negatives": 0, "schedule": schedule},
+        **more,
+    }
+
+
+def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
+    tmp_path: Path, pairs: Path, index: Path, tiny_bert: Path, first_reader: Path
+) -> None:
+    said: list[dict[str, Any]] = []
+    values = described(tmp_path, tiny_bert, first_reader, data=pairs, index=index, rounds=1, test_questions=0)
+    run = JointRun.model_validate(values)
+    finished = finetune_jointly(run, resume=False, report=said.append, recording=unheard)
+    assert finished.retriever == tmp_path / "round_1" / "retriever" / "model"
+    assert finished.comparison is None
+    labels = [json.loads(line) for line in (tmp_path / "round_1" / LABELS).read_text().splitlines()]
+    assert 0 < len(labels) <= 36
+    assert [r["labelled"] + r["without_a_hit"] for r in said if "labelled" in r] == [36]
+    for record in labels:
+        start, (answer,) = record["start"], record["answers"]
+        assert record["passage"][start : start + len(answer)] == answer
+        assert record["document"].startswith("docs/")
+    encoder, reader = (
+        SentenceTransformerEncoder(model=str(finished.retriever)),
+        read_calibration(finished.reader),
+    )
+    assert encoder.dimension == 32
+    assert reader.span.threshold == read_calibration(first_reader).span.threshold
+
+    # Nothing is searched, read or trained again.
+    again: list[dict[str, Any]] = []
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+    finetune_jointly(run, resume=True, report=again.append, recording=unheard)
+    assert not any("labelled" in r for r in again)
+    assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+
+
+@pytest.mark.slow
+def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
+    tmp_path: Path, questions: Path, tiny_bert: Path, first_reader: Path
+) -> None:
+    texts = [p["context"] for a in json.loads(questions.read_text())["data"] for p in a["paragraphs"]]
+    said: list[dict[str, Any]] = []
+    run = JointRun.model_validate(
+        described(tmp_path, tiny_bert, first_reader, data=questions, rounds=2, test_questions=4)
+    )
+    finished = finetune_jointly(run, resume=False, report=said.append, recording=unheard)
+    assert finished.comparison is not None
+    assert finished.comparison.questions == 4
+    assert said[0]["passages"] == len(set(texts))
+    labels = [json.loads(line) for line in (tmp_path / "round_1" / LABELS).read_text().splitlines()]
+    # "the forest" stands in several paragraphs: a file with the labels of the data would name one each.
+    assert any(record["also"] for record in labels)
+    begun = [
+        json.loads((tmp_path / f"round_{n}" / part / "model" / "run.json").read_text())[key]
+        for part, key in (("reader", "start_from"), ("retriever", "backbone"))
+        for n in (1, 2)
+    ]
+    first = tmp_path / "round_1"
+    assert begun == [
+        str(first_reader),
+        str(first / "reader" / "model"),
+        str(tiny_bert),
+        str(first / "retriever" / "model"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"retriever": {"output": "x"}}, ConfigError, "retriever.output is decided by the joint run"),
+        ({"reader": {"hard_negatves": 1}}, ConfigError, "hard_negatves"),
+        ({"test_questions": 30}, TrainingError, "6 questions with answers are left"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    change: dict[str, Any], error: type[Exception], says: str, tmp_path: Path, pairs: Path, index: Path
+) -> None:
+    import yaml
+
+    path = tmp_path / "joint.yaml"
+    values = {"data": str(pairs), "index": str(index), "output": str(tmp_path / "run"), **change}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(error, match=says):
+        plan_jointly(load_run(path, JointRun), lambda _: None)
+
+
+def test_pairs_without_documents_are_refused(tmp_path: Path, pairs: Path) -> None:
+    run = JointRun(data=(pairs,), output=tmp_path)
+    with pytest.raises(TrainingError, match="no documents in which the answers could stand"):
+        plan_jointly(run, lambda _: None)
+    with pytest.raises(DataError, match="passage: Field required"):  # other targets need one
+        data.read(pairs)

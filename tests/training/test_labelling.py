@@ -1,0 +1,102 @@
+"""Labels from answers alone: where an answer stands, and how likely the reader finds it there."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragqa.data import jsonl
+from ragqa.readers.extractive import WindowsRead
+from ragqa.training.labelling import Borne, borne_out, line, occurrences
+from ragqa.types import Example, Hit, Passage, Query, Span
+from ragqa.windows import Windower, lay_out, load_tokenizer, pad
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "places"),
+    [
+        ("In May, not in Mayfair. may", "May", [(3, 6), (24, 27)]),
+        ("It cost $5 or 15.", "$5", [(8, 10)]),
+        ("It cost 15 or 5.", "5", [(14, 15)]),
+        ("红楼梦的作者是曹雪芹。", "曹雪芹", [(7, 10)]),
+        ("a+b", "a+b", [(0, 3)]),
+        ("nothing", " ", []),
+    ],
+)
+def test_an_answer_stands_where_its_whole_words_stand(
+    text: str, answer: str, places: list[tuple[int, int]]
+) -> None:
+    assert occurrences(text, [answer]) == [Span(*place) for place in places]
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_every_occurrence_is_the_answer(answer: str, before: str, after: str) -> None:
+    text = f"{before} {answer} {after}"
+    found = occurrences(text, [answer])
+    assert bool(found) == bool(answer.strip())
+    for span in found:
+        assert text[span.start : span.end].casefold() == answer.strip().casefold() or not answer.isascii()
+
+
+def read_of(bert: Path, texts: list[str], seed: int) -> tuple[list[Hit], WindowsRead]:
+    tokenizer = load_tokenizer(bert)
+    windower = Windower.of(tokenizer, 100, 4)
+    hits = [Hit(Passage(f"d{n}", 0, len(text), text), 1.0) for n, text in enumerate(texts)]
+    asked = lay_out(tokenizer, windower, "where?", [h.passage for h in hits])
+    _, _, _, answerable = pad(asked.windows, windower)
+    rng = np.random.default_rng(seed)
+    start, end = rng.normal(size=(2, *answerable.shape))
+    return hits, WindowsRead(asked, start, end, answerable)
+
+
+@given(seed=st.integers(0, 50))
+def test_the_likelihood_is_the_product_of_both_shares_summed_over_the_places(
+    tiny_bert: Path, seed: int
+) -> None:
+    texts = ["the walrus in the heron", "a toad lives in the forest", "the heron, the heron"]
+    hits, read = read_of(tiny_bert, texts, seed)
+    found = {b.passage.doc_id: b for b in borne_out(["the heron"], hits, read)}
+    assert found.keys() == {"d0", "d2"}
+    for row, words in ((0, [(3, 4)]), (2, [(0, 1), (3, 4)])):  # tokens; the comma is one
+        window = read.asked.windows[row]
+        start, end = (np.exp(scores[row]) * read.answerable[row] for scores in (read.start, read.end))
+        start, end = start / start.sum(), end / end.sum()
+        at = window.text_at
+        wanted = [start[at + first] * end[at + last] for first, last in words]
+        assert found[f"d{row}"].likelihood == pytest.approx(sum(wanted))
+        best = words[int(np.argmax(wanted))]
+        offsets = read.asked.texts[row].offsets
+        assert found[f"d{row}"].span == Span(int(offsets[best[0], 0]), int(offsets[best[1], 1]))
+
+
+def test_an_occurrence_in_two_windows_counts_in_both(tiny_bert: Path) -> None:
+    text = "the walrus lives in the forest " * 30
+    hits, read = read_of(tiny_bert, [text], 3)
+    assert len(read.asked.windows) > 1
+    (borne,) = borne_out(["forest"], hits, read)
+    assert 0 < borne.likelihood < 1
+
+
+def test_labels_are_read_back_as_they_were_made(tmp_path: Path) -> None:
+    first = Passage("a.md", 10, 34, "The lease ends in May.", "Lease")
+    other, unlikely = Passage("b.md", 0, 10, "May it is.", ""), Passage("c.md", 0, 9, "Maybe May", "")
+    borne = [
+        Borne(first, 0.6, Span(18, 21)),
+        Borne(other, 0.2, Span(0, 3)),
+        Borne(unlikely, 0.01, Span(6, 9)),
+    ]
+    path = tmp_path / "labels.jsonl"
+    path.write_text(line(Example(Query("When?", id="7"), ("may",)), borne) + "\n", encoding="utf-8")
+    (example,) = jsonl.load(path)
+    assert [p.text for p in example.positives] == [first.text, other.text, unlikely.text]
+    assert example.positives[0].title == "Lease"
+    assert example.answers == ("May",)
+    assert example.spans == (Span(18, 21),)
+    assert math.fsum(example.shares) == pytest.approx(1)
+    assert example.shares[1] == pytest.approx(0.2 / 0.81, abs=1e-4)
+    assert example.shares[2] == 0.0
+    assert json.loads(path.read_text())["document"] == "a.md"
