@@ -1,0 +1,120 @@
+"""Which value of a setting to take, from the scores of questions under each: pure functions that distrust noise.
+
+The rule is that of one standard error (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3): of the values that
+are within one standard error of the best, the simplest; here that is the one nearest to the present value.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ragqa.evaluation.abstention import risk_coverage
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+FLOOR = 0.002
+"""How far below the best of some values, such as a leg alone, the chosen one may stay on the same questions."""
+
+
+def choose(
+    scores: Floats, groups: Sequence[str], values: Sequence[float], present: int, floors: Sequence[int] = ()
+) -> int:
+    """The column to take: of those no worse than the best, within noise, the one nearest to the present value.
+
+    Args:
+        scores: (N, K), each question under each value.
+        groups: what each question belongs to, (N,): those of one group are no independent witnesses.
+        values: of the setting, (K,).
+        present: the column of the present value.
+        floors: columns of which the chosen one may not be worse by more than ``FLOOR``, whatever the noise.
+
+    Raises:
+        ValueError: there is no question.
+    """
+    if not len(scores):
+        raise ValueError("no question has a score")
+    means = scores.mean(axis=0)
+    nearest = sorted(range(len(values)), key=lambda k: (abs(values[k] - values[present]), k))
+    # Among equal means the first of ``nearest`` is the best; sums in another order differ in the last bit.
+    best = next(k for k in nearest if means[k] >= means.max() - 1e-12)
+    least = max((float(means[k]) for k in floors), default=-np.inf) - FLOOR
+    return next(
+        k
+        for k in nearest
+        if k == best
+        or (
+            means[best] - means[k] <= standard_error(scores[:, best] - scores[:, k], groups)
+            and means[k] >= least
+        )
+    )
+
+
+def standard_error(values: Floats, groups: Sequence[str]) -> float:
+    """Of the mean of ``values``, (N,), whose groups are independent and whose members need not be.
+
+    √(C / (C - 1) · Σ_c (Σ_{i∈c} (x_i - x̄))²) / N over C groups (Liang and Zeger 1986 for a mean); of groups of one
+    that is s / √N. Infinite for a single group.
+    """
+    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(number, weights=values - values.mean())
+    if len(sums) < 2:
+        return float("inf")
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
+
+
+def wilson(wrong: int, given: int, z: float = 1.96) -> tuple[float, float]:
+    """Both ends of the Wilson score interval (Wilson 1927) of ``wrong`` / ``given`` at ``z`` standard errors.
+
+    (w + z²/2 ± z √(w (n - w) / n + z²/4)) / (n + z²)
+
+    Raises:
+        ValueError: ``given`` is 0.
+    """
+    if not given:
+        raise ValueError("a share of nothing")
+    half = z * math.sqrt(wrong * (given - wrong) / given + z * z / 4)
+    middle, whole = wrong + z * z / 2, given + z * z
+    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+
+def threshold_for_risk(confidence: Floats, right: Flags, max_risk: float) -> float | None:
+    """The least confidence that answers most questions with at most ``max_risk`` wrong ones among the answers.
+
+    What has to stay below is the upper end of the ``wilson`` interval at one standard error, not the share itself: the
+    lucky end of a curve is no operating point, and even of n flawless answers the bound is 1 / (n + 1). So the true
+    share is below in about five of six cases.
+    The threshold lies halfway to the next lower confidence, where the last bit of a score decides nothing.
+
+    Args:
+        confidence, right: of each question's candidate, (N,).
+
+    Returns:
+        None where no threshold keeps to it.
+
+    Raises:
+        ValueError: there is no question.
+    """
+    levels, bounds = _bounds(confidence, right)
+    allowed = np.flatnonzero(bounds <= max_risk)
+    if not len(allowed):
+        return None
+    at = int(allowed.max())
+    below = levels[at + 1] if at + 1 < len(levels) else 0.0
+    return float((levels[at] + below) / 2)
+
+
+def least_risk(confidence: Floats, right: Flags) -> float:
+    """The least ``max_risk`` that some threshold keeps to."""
+    return float(_bounds(confidence, right)[1].min())
+
+
+def _bounds(confidence: Floats, right: Flags) -> tuple[Floats, Floats]:
+    """Each confidence, greatest first, and the upper bound of the risk of answering from there on up."""
+    levels: Floats = np.unique(confidence)[::-1]
+    curve = risk_coverage(confidence, right.astype(np.float64))
+    given = np.round(curve.coverage * len(confidence)).astype(int)
+    wrong = np.round(curve.risk * given).astype(int)
+    return levels, np.array([wilson(int(w), int(n), z=1.0)[1] for w, n in zip(wrong, given, strict=True)])
