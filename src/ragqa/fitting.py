@@ -17,6 +17,7 @@ import numpy as np
 from ragqa import data, made_questions
 from ragqa.catalog import Catalog
 from ragqa.config import Config
+from ragqa.embedding import VECTORS
 from ragqa.errors import ConfigError, DataError, UsageError
 from ragqa.evaluation import folds
 from ragqa.evaluation.fusing import RankedLeg
@@ -59,7 +60,14 @@ def fit(
     _check(config, questions, max_risk)
     found = Found()
     if questions is None:
-        made = made_questions.make(pipeline, limit or made_questions.COUNT)
+        retriever = pipeline.retriever
+        made = made_questions.make(
+            list(retriever.catalog.all_passages()),
+            np.load(retriever.generation.verified(VECTORS)),
+            retriever.encoder,
+            config,
+            limit or made_questions.COUNT,
+        )
         asked, judging, search, left_out = list(made.questions), 0, made.search, 0
         found.notes.append("the questions are sentences of the documents, not real ones")
     else:
@@ -76,7 +84,7 @@ def fit(
         )
     fold_of = np.append(folds.by_group(groups[:fitted], FOLDS), np.full(judging, -1))
     deepest = max(*DEPTHS, config.fusion.candidates, pipeline.reranker.candidates)
-    every = Questions(asked, _legs(search, asked, deepest, progress), groups, fold_of)
+    every = Questions(asked, legs_of(search, asked, deepest, progress), groups, fold_of)
     fusions = fit_fusion(every, config.fusion, found)
     answerable = sum(one.answerable for one in asked[:fitted])
     if answerable >= LEAST and config.reader.name == "extractive":
@@ -136,7 +144,9 @@ def _refuse_too_few(asked: Sequence[Located], questions: Path | None) -> None:
     raise DataError(
         f"{count} questions {where}, too few to cross-validate",
         accepted=f"at least {LEAST} questions whose passage is in the index",
-        next_step="write some with --data" if questions is None else "ragqa info shows what is in it",
+        next_step="--data QUESTIONS.jsonl"
+        if questions is None
+        else "more questions, or ragqa tune without --data",
     )
 
 
@@ -157,9 +167,13 @@ def _groups(asked: Sequence[Located], fitted: int, catalog: Catalog) -> tuple[li
     return alone, "question"
 
 
-def _legs(
-    search: HybridSearch, asked: Sequence[Located], depth: int, progress: Progress
+def legs_of(
+    search: HybridSearch,
+    asked: Sequence[Located],
+    depth: int,
+    progress: Progress = lambda stage, done, of: None,
 ) -> list[tuple[RankedLeg, RankedLeg]]:
+    """Dense and BM25 leg of each question, ``depth`` rows each."""
     found: list[tuple[RankedLeg, RankedLeg]] = []
     for at in range(0, len(asked), _AT_ONCE):
         texts = [one.example.query.text for one in asked[at : at + _AT_ONCE]]

@@ -5,7 +5,7 @@ from math import log2
 import numpy as np
 
 from ragqa.config import FusionConfig
-from ragqa.evaluation.choosing import FLOOR, choose
+from ragqa.evaluation.choosing import NOTHING, choose
 from ragqa.evaluation.fusing import ndcg_by_setting
 from ragqa.fitted import LEFT_OUT, Curve, Flags, Found, Questions, worse
 
@@ -38,7 +38,7 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
     in_folds, kept = mine.fold_of >= 0, mine.fold_of < 0
     found.tell("nDCG@10", LEFT_OUT, before[in_folds], after[in_folds])
     means = scores[in_folds].mean(axis=0)
-    sound = means[d0, w0] >= means[d0, legs_alone].max() - FLOOR
+    sound = means[d0, w0] >= means[d0, legs_alone].max() - NOTHING
     if worse(before[in_folds], after[in_folds]) and sound:
         found.notes.append("left-out questions speak against another fusion: the present one stays")
         picks = [(d0, w0)] * len(picks)

@@ -99,6 +99,10 @@ def _fit_reading(
         ),
     ]
     found.values["top_k"] = counts[k]
+    if counts[k] > present.top_k:
+        found.notes.append(
+            f"the reader reads {counts[k]} passages a question instead of {present.top_k}, and takes longer"
+        )
     if w != w0:  # else the model's own stands, whichever model that will be
         found.values["reader.retrieval_weight"] = weights[w]
     return [_Reads(f, counts[k], weights[w]) for f, (k, w) in zip(fusions, picks, strict=True)]

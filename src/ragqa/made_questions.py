@@ -7,17 +7,16 @@ sentences, so they tell how dense and BM25 do on these documents, and nothing ab
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ragqa import analysis, plugins
-from ragqa.embedding import VECTORS
+from ragqa.config import Config
 from ragqa.gold import Located
-from ragqa.hybrid import HybridSearch
-from ragqa.pipeline import Pipeline
-from ragqa.protocols import TermIndex, VectorStore
+from ragqa.hybrid import HybridSearch, Timings
+from ragqa.protocols import Encoder, TermIndex, Vectors, VectorStore
 from ragqa.sentences import sentences
 from ragqa.types import Example, Passage, Query, Span
 
@@ -58,18 +57,28 @@ class Made:
     search: HybridSearch
 
 
-def make(pipeline: Pipeline, count: int = COUNT, seed: int = 0) -> Made:
-    """At most ``count`` questions, no two about one passage; none where no passage has sentences enough."""
-    passages = list(pipeline.retriever.catalog.all_passages())
+def make(
+    passages: Sequence[Passage],
+    vectors: Vectors,
+    encoder: Encoder,
+    config: Config,
+    count: int = COUNT,
+    seed: int = 0,
+) -> Made:
+    """At most ``count`` questions, no two about one passage; none where no passage has sentences enough.
+
+    Args:
+        vectors: of the passages, (N, D).
+    """
     found = clozes(passages, count, seed)
     questions = tuple(
         Located(Example(Query(one.question, id=f"made {number}"), positives=(one.passage,)), (one.row,), None)
         for number, one in enumerate(found, 1)
     )
-    return Made(questions, _search_without(pipeline, passages, found))
+    return Made(questions, _search_without(passages, vectors, encoder, config, found))
 
 
-def clozes(passages: list[Passage], count: int, seed: int) -> list[Cloze]:
+def clozes(passages: Sequence[Passage], count: int, seed: int) -> list[Cloze]:
     """Sentences that stand in one passage alone, drawn by ``seed``, in the order of their passages.
 
     What stands in several passages (overlap, boilerplate, copies) cannot be taken away from one.
@@ -98,20 +107,20 @@ def _askable(passage: Passage, known: Counter[str]) -> Iterator[Span]:
             yield span
 
 
-def _search_without(pipeline: Pipeline, passages: list[Passage], asked: list[Cloze]) -> HybridSearch:
-    retriever, config = pipeline.retriever, pipeline.config
-    texts = [passage.titled_text for passage in passages]
-    vectors = np.load(retriever.generation.verified(VECTORS))
+def _search_without(
+    passages: Sequence[Passage], vectors: Vectors, encoder: Encoder, config: Config, asked: Sequence[Cloze]
+) -> HybridSearch:
+    texts, without = [passage.titled_text for passage in passages], np.array(vectors)
     if asked:
         rests = [one.rest.titled_text for one in asked]
-        vectors[[one.row for one in asked]] = retriever.encoder.encode_passages(rests)
+        without[[one.row for one in asked]] = encoder.encode_passages(rests)
         for one, rest in zip(asked, rests, strict=True):
             texts[one.row] = rest
     store: VectorStore = plugins.build("stores", config.store.options())
-    store.add(vectors)
+    store.add(without)
     lexical: TermIndex = plugins.build("indexes", config.lexical.options())
     lexical.add([analysis.terms(text) for text in texts])
-    return HybridSearch(retriever.encoder, store, lexical, config.fusion, retriever.timings)
+    return HybridSearch(encoder, store, lexical, config.fusion, Timings())
 
 
 def _folded(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,8 +124,7 @@ def _lines(fitted: "Fitted") -> Iterator[str]:
         yield ""
         yield from _curve_lines(curve)
     yield ""
-    yield f"  {'':32}  before   after  difference (95 % interval)        p"
-    yield from map(_gain_line, fitted.gains)
+    yield from _gain_lines(fitted.gains)
     if fitted.answers is not None:
         yield from _answer_lines(*fitted.answers)
     yield ""
@@ -147,14 +146,17 @@ def _curve_lines(curve: "Curve") -> Iterator[str]:
         elif value == curve.present:
             mark = "(before)"
         scores = "".join(f"{column[row]:10.4f}" for column in curve.scores.values())
-        yield f"  {value:8.6g}{scores}  {bar:{_BAR}}  {mark}".rstrip()
+        yield f"  {value:8.4g}{scores}  {bar:{_BAR}}  {mark}".rstrip()
 
 
-def _gain_line(gain: "Gain") -> str:
-    change = gain.difference
-    interval = f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
-    name = f"{gain.measure}, {change.n:,} {gain.where}"
-    return f"  {name:32}  {gain.before:6.4f}  {gain.after:6.4f}  {interval:30}  {change.p:.3f}"
+def _gain_lines(gains: "Sequence[Gain]") -> Iterator[str]:
+    names = [f"{gain.measure}, {gain.difference.n:,} {gain.where}" for gain in gains]
+    wide = max(map(len, names))
+    yield f"  {'':{wide}}  before   after  {'difference (95 % interval)':30}      p"
+    for name, gain in zip(names, gains, strict=True):
+        change = gain.difference
+        interval = f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
+        yield f"  {name:{wide}}  {gain.before:.4f}  {gain.after:.4f}  {interval:30}  {change.p:.3f}"
 
 
 def _answer_lines(before: "Given", after: "Given") -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Which value of a setting to take, from the scores of questions under each: pure functions that distrust noise.
 
 The rule is that of one standard error (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3): of the values that
-are within one standard error of the best, the simplest; here that is the one nearest to the present value.
+are within one standard error of the best, the simplest; here that is the one nearest to the present value. The error
+is that of the difference to the best one on the same questions.
 """
 
 import math
@@ -15,8 +16,8 @@ from ragqa.evaluation.abstention import risk_coverage
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-FLOOR = 0.002
-"""How far below the best of some values, such as a leg alone, the chosen one may stay on the same questions."""
+NOTHING = 0.002
+"""A difference of means that is not worth a change, however sure, and the most that a floor may be missed by."""
 
 
 def choose(
@@ -29,7 +30,7 @@ def choose(
         groups: what each question belongs to, (N,): those of one group are no independent witnesses.
         values: of the setting, (K,).
         present: the column of the present value.
-        floors: columns of which the chosen one may not be worse by more than ``FLOOR``, whatever the noise.
+        floors: columns of which the chosen one may not be worse by more than ``NOTHING``, whatever the noise.
 
     Raises:
         ValueError: there is no question.
@@ -40,16 +41,13 @@ def choose(
     nearest = sorted(range(len(values)), key=lambda k: (abs(values[k] - values[present]), k))
     # Among equal means the first of ``nearest`` is the best; sums in another order differ in the last bit.
     best = next(k for k in nearest if means[k] >= means.max() - 1e-12)
-    least = max((float(means[k]) for k in floors), default=-np.inf) - FLOOR
-    return next(
-        k
-        for k in nearest
-        if k == best
-        or (
-            means[best] - means[k] <= standard_error(scores[:, best] - scores[:, k], groups)
-            and means[k] >= least
-        )
-    )
+    least = max((float(means[k]) for k in floors), default=-np.inf) - NOTHING
+
+    def as_good(k: int) -> bool:
+        noise = max(NOTHING, standard_error(scores[:, best] - scores[:, k], groups))
+        return bool(means[k] >= least and means[best] - means[k] <= noise)
+
+    return next(k for k in nearest if k == best or as_good(k))
 
 
 def standard_error(values: Floats, groups: Sequence[str]) -> float:
