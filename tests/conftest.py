@@ -76,6 +76,14 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def few_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``ragqa tune`` reads 8 passages a question at most: reading is what takes its time."""
+    from ragqa import fitting_reader
+
+    monkeypatch.setattr(fitting_reader, "TOP_K", (3, 5, 8))
+
+
+@pytest.fixture
 def small_bert(tmp_path: Path) -> Path:
     """A Hugging Face folder with a random BERT of two layers, for up to 64 tokens, and the builtin's tokenizer."""
     from transformers import BertConfig, BertModel

@@ -21,6 +21,8 @@ from ragqa.pipeline import Pipeline, load_pipeline
 from ragqa.replaying import Replay
 from ragqa.types import Example, Query
 
+pytestmark = pytest.mark.usefixtures("few_counts")
+
 PRESENT = FusionConfig(method="convex", dense_weight=0.5, candidates=200)
 
 
@@ -92,7 +94,7 @@ def replayed(pipeline: Pipeline, town: Path) -> tuple[Questions, Replay]:
     legs = fitting.legs_of(pipeline.retriever.search, asked, 400)
     groups = [str(number) for number in range(len(asked))]
     every = Questions(asked, legs, groups, folds.by_group(groups, FOLDS))
-    return every, Replay(pipeline, asked, legs, 20, lambda done, of: None)
+    return every, Replay(pipeline, asked, legs, 8, lambda done, of: None)
 
 
 def test_a_replayed_answer_is_what_the_pipeline_says_with_these_settings(
@@ -122,9 +124,9 @@ def test_the_network_sees_each_pair_once(
     replayed: tuple[Questions, Replay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, replay = replayed
-    replay.candidates(PRESENT, 20, 5.0)
+    replay.candidates(PRESENT, 8, 5.0)
     monkeypatch.setattr(replay._reader, "scored", None)  # would fail if it were called
-    for top_k in (3, 5, 20):
+    for top_k in (3, 5, 8):
         replay.candidates(PRESENT, top_k, 40.0)
 
 

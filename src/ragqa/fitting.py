@@ -134,20 +134,18 @@ def _check(config: Config, questions: Path | None, max_risk: float | None) -> No
 
 def _refuse_too_few(asked: Sequence[Located], questions: Path | None) -> None:
     count = sum(bool(one.rows) for one in asked)
-    if count >= LEAST:
-        return
-    where = (
-        "could be made from the documents"
-        if questions is None
-        else f"of {questions} can be judged on this index"
-    )
-    raise DataError(
-        f"{count} questions {where}, too few to cross-validate",
-        accepted=f"at least {LEAST} questions whose passage is in the index",
-        next_step="--data QUESTIONS.jsonl"
-        if questions is None
-        else "more questions, or ragqa tune without --data",
-    )
+    if questions is None and count < made_questions.LEAST:
+        raise DataError(
+            f"{count} questions could be made from the documents, too few to cross-validate",
+            accepted=f"at least {made_questions.LEAST}, or questions of your own",
+            next_step="--data QUESTIONS.jsonl",
+        )
+    if questions is not None and count < LEAST:
+        raise DataError(
+            f"{count} questions of {questions} can be judged on this index, too few to cross-validate",
+            accepted=f"at least {LEAST} questions whose passage is in the index",
+            next_step="more questions, or ragqa tune without --data",
+        )
 
 
 def _groups(asked: Sequence[Located], fitted: int, catalog: Catalog) -> tuple[list[str], str]:

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ragqa import made_questions
+
+pytestmark = pytest.mark.usefixtures("few_counts")
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -14,7 +18,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_written_configuration_answers_from_the_same_index(ragqa: Any, town: Path) -> None:
+def test_the_written_configuration_answers_from_the_same_index(
+    ragqa: Any, town: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index = str(town / "index")
     lines = (town / "questions.jsonl").read_text(encoding="utf-8")
     gone = json.loads(lines.splitlines()[0]) | {"id": "gone", "document": "sold.md"}
@@ -47,6 +53,11 @@ def test_the_written_configuration_answers_from_the_same_index(ragqa: Any, town:
     )
     assert answered.code in (0, 3), answered.err
     assert json.loads(answered.out)["hits"]
+    few = ragqa("tune", "--index", index, "--output", "made/new.yaml")
+    assert few.code == 1
+    assert "24 questions could be made from the documents" in few.err
+    assert "accepted: at least 100" in few.err
+    monkeypatch.setattr(made_questions, "LEAST", 20)
     # A file that tune wrote may be replaced, another one not.
     as_json = ragqa("tune", "--index", index, "--output", "made/new.yaml", "--set", "top_k=7", "--json")
     assert as_json.code == 0, as_json.err
