@@ -172,6 +172,36 @@ def test_without_questions_that_have_no_answer_the_threshold_stays(
     assert fitted.config.encoder == pipeline.config.encoder
 
 
+def test_of_a_beir_folder_the_training_part_is_fitted_on_and_the_test_part_judges(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    passages = list(pipeline.retriever.catalog.all_passages())
+    files = {
+        "corpus.jsonl": [{"_id": p.doc_id, "text": p.text, "title": ""} for p in passages],
+        "queries.jsonl": [{"_id": str(n), "text": f"Where is {p.title}?"} for n, p in enumerate(passages)],
+    }
+    (tmp_path / "qrels").mkdir()
+    for name, records in files.items():
+        (tmp_path / name).write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+    for part, rows in (("train", range(20)), ("test", range(20, 24))):
+        lines = [f"{n}\t{passages[n].doc_id}\t1" for n in rows]
+        (tmp_path / "qrels" / f"{part}.tsv").write_text(
+            "query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n"
+        )
+    fitted = fitting.fit(pipeline, tmp_path, on_bad=refuse)
+    assert fitted.questions == 20
+    assert [(gain.where, gain.difference.n) for gain in fitted.gains] == [
+        ("left-out questions", 20),
+        ("test part", 4),
+    ]
+    assert {curve.questions for curve in fitted.curves} == {20}
+    with pytest.raises(DataError, match="0 questions have an answer that can be judged"):
+        fitting.fit(pipeline, tmp_path, max_risk=0.1, on_bad=refuse)
+    (tmp_path / "qrels" / "train.tsv").unlink()
+    with pytest.raises(DataError, match="4 questions of"):
+        fitting.fit(pipeline, tmp_path, on_bad=refuse)
+
+
 def test_questions_about_few_documents_are_left_out_by_passage_or_alone(
     pipeline: Pipeline, town: Path, tmp_path: Path
 ) -> None:
