@@ -5,7 +5,7 @@ from math import log2
 import numpy as np
 
 from ragqa.config import FusionConfig
-from ragqa.evaluation.choosing import NOTHING, choose
+from ragqa.evaluation.choosing import NOTHING, as_good, middle, nearest
 from ragqa.evaluation.fusing import ndcg_by_setting
 from ragqa.fitted import LEFT_OUT, Curve, Flags, Found, Questions, worse
 
@@ -29,8 +29,8 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
 
     def pick(part: Flags) -> tuple[int, int]:
         groups = mine.groups_of(part)
-        w = choose(scores[part, d0], groups, weights, w0, floors=legs_alone)
-        return choose(scores[part, :, w], groups, [log2(d) for d in depths], d0), w
+        w = middle(as_good(scores[part, d0], groups, floors=legs_alone), weights, w0)
+        return nearest(as_good(scores[part, :, w], groups), [log2(d) for d in depths], d0), w
 
     picks = [pick(part) for part in mine.parts]
     before = scores[:, d0, w0]

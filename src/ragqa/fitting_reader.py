@@ -9,7 +9,7 @@ import numpy as np
 from ragqa.calibration import RETRIEVAL_WEIGHTS
 from ragqa.config import FusionConfig
 from ragqa.errors import DataError
-from ragqa.evaluation.choosing import choose, least_risk, threshold_for_risk
+from ragqa.evaluation.choosing import as_good, least_risk, middle, nearest, threshold_for_risk
 from ragqa.fitted import LEFT_OUT, Curve, Flags, Floats, Found, Given, Questions, worse
 from ragqa.pipeline import Pipeline
 from ragqa.readers.extractive import ExtractiveReader
@@ -72,8 +72,8 @@ def _fit_reading(
     def pick(part: Flags, fusion: FusionConfig) -> tuple[int, int]:
         part = part & answerable
         groups, f1 = mine.groups_of(part), scores[fusion][part]
-        k = choose(f1[:, :, w0], groups, counts, k0)
-        return k, choose(f1[:, k], groups, weights, w0)
+        k = nearest(as_good(f1[:, :, w0], groups), counts, k0)
+        return k, middle(as_good(f1[:, k], groups), weights, w0)
 
     picks = [pick(part, fusion) for part, fusion in zip(mine.parts, fusions, strict=True)]
     before = scores[present.fusion][:, k0, w0]
@@ -174,7 +174,7 @@ def _by_verdicts(
         for columns, one in zip(shown, after, strict=True)
     ]
     picks = [
-        choose(score[part], mine.groups_of(part), values, place)
+        middle(as_good(score[part], mine.groups_of(part)), values, place)
         for score, part in zip(scores, mine.parts, strict=True)
     ]
     stays = mine.left_out([score[:, place] for score in scores])

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.choosing import choose, least_risk, standard_error, threshold_for_risk, wilson
+from ragqa.evaluation.choosing import (
+    as_good,
+    least_risk,
+    middle,
+    nearest,
+    standard_error,
+    threshold_for_risk,
+    wilson,
+)
 
 ALONE = [str(number) for number in range(100)]
 VALUES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -21,28 +29,38 @@ def scores(*columns: float, noise: float = 0.0) -> npt.NDArray[np.float64]:
     return found
 
 
+def choose(found: npt.NDArray[np.float64], present: int, floors: tuple[int, ...] = ()) -> tuple[int, int]:
+    good = as_good(found, ALONE, floors)
+    return nearest(good, VALUES, present), middle(good, VALUES, present)
+
+
 def test_the_present_value_stays_unless_another_is_better_by_more_than_noise() -> None:
     means = (0.4, 0.5, 0.51, 0.53, 0.5)
-    assert choose(scores(*means, noise=0.5), ALONE, VALUES, present=2) == 2
-    assert choose(scores(*means, noise=0.01), ALONE, VALUES, present=2) == 3
+    assert choose(scores(*means, noise=0.5), present=2) == (2, 2)
+    assert choose(scores(*means, noise=0.01), present=2) == (3, 3)
 
 
-def test_of_equally_good_values_the_nearest_to_the_present_one_is_taken() -> None:
-    assert choose(scores(0.7, 0.7, 0.1, 0.1, 0.1), ALONE, VALUES, present=4) == 1
-    assert choose(scores(0.5, 0.5, 0.5, 0.5, 0.5), ALONE, VALUES, present=3) == 3
+def test_of_equally_good_values_the_nearest_or_the_middle_of_the_plateau_is_taken() -> None:
+    assert choose(scores(0.7, 0.7, 0.7, 0.1, 0.1), present=4) == (2, 1)
+    assert choose(scores(0.1, 0.7, 0.7, 0.7, 0.1), present=0) == (1, 2)
+    assert choose(scores(0.7, 0.1, 0.1, 0.7, 0.7), present=1) == (
+        0,
+        3,
+    )  # the widest run, the nearer of two middles
+    assert choose(scores(0.5, 0.5, 0.5, 0.5, 0.5), present=3) == (3, 3)
 
 
 def test_a_difference_too_small_to_matter_changes_nothing_however_sure_it_is() -> None:
-    assert choose(scores(0.5, 0.5, 0.5, 0.5015, 0.5), ALONE, VALUES, present=2) == 2
-    assert choose(scores(0.5, 0.5, 0.5, 0.5025, 0.5), ALONE, VALUES, present=2) == 3
+    assert choose(scores(0.5, 0.5, 0.5, 0.5015, 0.5), present=2) == (2, 2)
+    assert choose(scores(0.5, 0.5, 0.5, 0.5025, 0.5), present=2) == (3, 3)
 
 
 def test_a_floor_holds_whatever_the_noise() -> None:
     noisy = scores(0.53, 0.4, 0.51, 0.4, 0.4, noise=0.5)
-    assert choose(noisy, ALONE, VALUES, present=2) == 2
-    assert choose(noisy, ALONE, VALUES, present=2, floors=(0, 4)) == 0
+    assert choose(noisy, present=2) == (2, 2)
+    assert choose(noisy, present=2, floors=(0, 4)) == (0, 0)
     with pytest.raises(ValueError, match="no question"):
-        choose(np.zeros((0, 5)), [], VALUES, present=2)
+        as_good(np.zeros((0, 5)), [])
 
 
 def test_questions_of_one_document_are_no_independent_witnesses() -> None:

@@ -1,8 +1,8 @@
 """Which value of a setting to take, from the scores of questions under each: pure functions that distrust noise.
 
-The rule is that of one standard error (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3): of the values that
-are within one standard error of the best, the simplest; here that is the one nearest to the present value. The error
-is that of the difference to the best one on the same questions.
+The rule is that of one standard error (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3): all values within one
+standard error of the best are as good, the present one before any other. The error is that of the difference to the
+best one on the same questions.
 """
 
 import math
@@ -20,17 +20,13 @@ NOTHING = 0.002
 """A difference of means that is not worth a change, however sure, and the most that a floor may be missed by."""
 
 
-def choose(
-    scores: Floats, groups: Sequence[str], values: Sequence[float], present: int, floors: Sequence[int] = ()
-) -> int:
-    """The column to take: of those no worse than the best, within noise, the one nearest to the present value.
+def as_good(scores: Floats, groups: Sequence[str], floors: Sequence[int] = ()) -> Flags:
+    """Which values are no worse than the best, within noise, (K,); the best always is.
 
     Args:
         scores: (N, K), each question under each value.
         groups: what each question belongs to, (N,): those of one group are no independent witnesses.
-        values: of the setting, (K,).
-        present: the column of the present value.
-        floors: columns of which the chosen one may not be worse by more than ``NOTHING``, whatever the noise.
+        floors: columns that a good one may not be worse than by more than ``NOTHING``, whatever the noise.
 
     Raises:
         ValueError: there is no question.
@@ -38,16 +34,31 @@ def choose(
     if not len(scores):
         raise ValueError("no question has a score")
     means = scores.mean(axis=0)
-    nearest = sorted(range(len(values)), key=lambda k: (abs(values[k] - values[present]), k))
-    # Among equal means the first of ``nearest`` is the best; sums in another order differ in the last bit.
-    best = next(k for k in nearest if means[k] >= means.max() - 1e-12)
+    best = int(means.argmax())
+    errors = np.array([standard_error(scores[:, best] - column, groups) for column in scores.T])
     least = max((float(means[k]) for k in floors), default=-np.inf) - NOTHING
+    good: Flags = (means[best] - means <= np.maximum(NOTHING, errors)) & (means >= least)
+    return good
 
-    def as_good(k: int) -> bool:
-        noise = max(NOTHING, standard_error(scores[:, best] - scores[:, k], groups))
-        return bool(means[k] >= least and means[best] - means[k] <= noise)
 
-    return next(k for k in nearest if k == best or as_good(k))
+def nearest(good: Flags, values: Sequence[float], present: int) -> int:
+    """The good value nearest to the present one: for settings that cost time."""
+    return min(np.flatnonzero(good).tolist(), key=lambda k: (abs(values[k] - values[present]), k))
+
+
+def middle(good: Flags, values: Sequence[float], present: int) -> int:
+    """The present value while it is good, else the middle of the widest run of good ones: no edge of a plateau.
+
+    Args:
+        values: of the setting, (K,), ascending.
+    """
+    if good[present]:
+        return present
+    there = np.flatnonzero(good)
+    runs = [run.tolist() for run in np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)]
+    widest: list[int] = max(runs, key=lambda run: values[run[-1]] - values[run[0]])
+    centre = (values[widest[0]] + values[widest[-1]]) / 2
+    return min(widest, key=lambda k: (abs(values[k] - centre), abs(values[k] - values[present])))
 
 
 def standard_error(values: Floats, groups: Sequence[str]) -> float:
