@@ -1,5 +1,6 @@
 """What every test gets: models compiled once and kept between runs, and no network by accident."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ragqa.backbone import builtin_path
+
+_NAMES = ("Orchard", "Harbour", "Meadow", "Castle", "Windmill", "Abbey")
+_KINDS = ("Bridge", "Viaduct", "Footbridge", "Crossing")
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -29,6 +33,54 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no benchmark data in {DATA}; set RAGQA_DATA")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index of 24 documents, and ``questions.jsonl``: 24 with an answer and 12 without."""
+    from ragqa.config import Config
+    from ragqa.indexing import build_index
+
+    folder = tmp_path_factory.mktemp("town")
+    (folder / "bridges").mkdir()
+    records: list[dict[str, Any]] = []
+    for number in range(24):
+        name, builder = f"{_NAMES[number % 6]} {_KINDS[number // 6]}", f"{_NAMES[number // 4]}a Kel{number}er"
+        text = (
+            f"The {name} was designed by {builder}. It crosses the river near mill number {number * 7} of the valley. "
+            f"Its opening to wagons and walkers followed in {1800 + number}."
+        )
+        (folder / "bridges" / f"{number:02d}.md").write_text(f"# {name}\n\n{text}\n", encoding="utf-8")
+        records.append(
+            {
+                "id": f"q{number}",
+                "question": f"Who designed the {name}?",
+                "answers": [builder],
+                "document": f"bridges/{number:02d}.md",
+                "quote": builder,
+            }
+        )
+    records += [
+        {
+            "id": f"n{number}",
+            "question": f"What does metal {number} melt at?",
+            "answers": [],
+            "document": None,
+        }
+        for number in range(12)
+    ]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "questions.jsonl").write_text(lines, encoding="utf-8")
+    build_index([folder / "bridges"], folder / "index", Config.from_values({"encoder": "hashing"}))
+    return folder
+
+
+@pytest.fixture
+def few_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``ragqa tune`` reads 8 passages a question at most: reading is what takes its time."""
+    from ragqa import fitting_reader
+
+    monkeypatch.setattr(fitting_reader, "TOP_K", (3, 5, 8))
 
 
 @pytest.fixture

@@ -144,7 +144,9 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
     assert {f"{f.relative_to(PACKAGE)}/" for f in PACKAGE.iterdir() if (f / "__init__.py").exists()} <= named
 
 
-@pytest.mark.parametrize("target", ["reader", "retriever", "reranker", "generator", "choice", "pretrain", "joint"])
+@pytest.mark.parametrize(
+    "target", ["reader", "retriever", "reranker", "generator", "choice", "pretrain", "joint"]
+)
 def test_training_page_names_every_setting_with_its_default(target: str) -> None:
     from ragqa.training import settings
     from ragqa.training.schedule import Schedule

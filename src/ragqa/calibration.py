@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+RETRIEVAL_WEIGHTS = (0.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0)
+"""The weights of the retrieval score beside a span's log probability that are tried for a reader."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragqa.data import jsonl
-from ragqa.readers.extractive import WindowsRead
+from ragqa.readers.extractive import ScoredPassage
 from ragqa.training.labelling import Borne, borne_out, line, occurrences
-from ragqa.types import Example, Hit, Passage, Query, Span
+from ragqa.types import Example, Passage, Query, Span
 from ragqa.windows import Windower, lay_out, load_tokenizer, pad
 
 
@@ -42,15 +42,18 @@ def test_every_occurrence_is_the_answer(answer: str, before: str, after: str) ->
         assert text[span.start : span.end].casefold() == answer.strip().casefold() or not answer.isascii()
 
 
-def read_of(bert: Path, texts: list[str], seed: int) -> tuple[list[Hit], WindowsRead]:
+def read_of(bert: Path, texts: list[str], seed: int) -> tuple[list[Passage], list[ScoredPassage]]:
     tokenizer = load_tokenizer(bert)
     windower = Windower.of(tokenizer, 100, 4)
-    hits = [Hit(Passage(f"d{n}", 0, len(text), text), 1.0) for n, text in enumerate(texts)]
-    asked = lay_out(tokenizer, windower, "where?", [h.passage for h in hits])
-    _, _, _, answerable = pad(asked.windows, windower)
     rng = np.random.default_rng(seed)
-    start, end = rng.normal(size=(2, *answerable.shape))
-    return hits, WindowsRead(asked, start, end, answerable)
+    passages = [Passage(f"d{n}", 0, len(text), text) for n, text in enumerate(texts)]
+    found = []
+    for passage in passages:
+        asked = lay_out(tokenizer, windower, "where?", [passage])
+        *_, answerable = pad(asked.windows, windower)
+        rows = zip(*rng.normal(size=(2, *answerable.shape)), answerable, strict=True)
+        found.append(ScoredPassage(tuple(asked.windows), tuple(rows), asked.texts[0]))
+    return passages, found
 
 
 @given(seed=st.integers(0, 50))
@@ -58,26 +61,26 @@ def test_the_likelihood_is_the_product_of_both_shares_summed_over_the_places(
     tiny_bert: Path, seed: int
 ) -> None:
     texts = ["the walrus in the heron", "a toad lives in the forest", "the heron, the heron"]
-    hits, read = read_of(tiny_bert, texts, seed)
-    found = {b.passage.doc_id: b for b in borne_out(["the heron"], hits, read)}
+    passages, read = read_of(tiny_bert, texts, seed)
+    found = {b.passage.doc_id: b for b in borne_out(["the heron"], passages, read)}
     assert found.keys() == {"d0", "d2"}
     for row, words in ((0, [(3, 4)]), (2, [(0, 1), (3, 4)])):  # tokens; the comma is one
-        window = read.asked.windows[row]
-        start, end = (np.exp(scores[row]) * read.answerable[row] for scores in (read.start, read.end))
+        (window,), ((*scores, answerable),) = read[row].windows, read[row].scores
+        start, end = (np.exp(one) * answerable for one in scores)
         start, end = start / start.sum(), end / end.sum()
         at = window.text_at
         wanted = [start[at + first] * end[at + last] for first, last in words]
         assert found[f"d{row}"].likelihood == pytest.approx(sum(wanted))
         best = words[int(np.argmax(wanted))]
-        offsets = read.asked.texts[row].offsets
+        offsets = read[row].text.offsets
         assert found[f"d{row}"].span == Span(int(offsets[best[0], 0]), int(offsets[best[1], 1]))
 
 
 def test_an_occurrence_in_two_windows_counts_in_both(tiny_bert: Path) -> None:
     text = "the walrus lives in the forest " * 30
-    hits, read = read_of(tiny_bert, [text], 3)
-    assert len(read.asked.windows) > 1
-    (borne,) = borne_out(["forest"], hits, read)
+    passages, read = read_of(tiny_bert, [text], 3)
+    assert len(read[0].windows) > 1
+    (borne,) = borne_out(["forest"], passages, read)
     assert 0 < borne.likelihood < 1
 
 

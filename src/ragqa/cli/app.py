@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ragqa import __version__
-from ragqa.cli import ask, doctor, evaluate, finetune, index, info, search
+from ragqa.cli import ask, doctor, evaluate, finetune, index, info, search, tune
 from ragqa.errors import RagqaError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -32,6 +32,7 @@ app.command("search")(search.search)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(evaluate.app, name="eval")
+app.command("tune")(tune.tune)
 app.add_typer(finetune.app, name="finetune")
 app.command("pretrain")(finetune.pretrain)
 

@@ -50,6 +50,19 @@ def read_pairs(
     return [e for e in _drawn(paths, at_most, seed, one) if e.answers]
 
 
+def read_to_fit(path: Path, on_bad: OnBad = refuse) -> tuple[list[Example], list[Example]]:
+    """The questions that settings are fitted on, and those put aside to tell what came of it: maybe none.
+
+    A BEIR folder with a training part puts its test part aside; of everything else each question is fitted on.
+
+    Raises:
+        DataError: see ``read``.
+    """
+    if path.is_dir() and (path / "corpus.jsonl").is_file() and beir.has(path, "train"):
+        return beir.examples(path), beir.examples(path, "test") if beir.has(path, "test") else []
+    return read_to_judge(path, on_bad), []
+
+
 def read(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> list[Example]:
     """The questions of a file or a folder in any format, told by its content.
 

@@ -47,6 +47,11 @@ def documents(folder: Path) -> tuple[Document, ...]:
     return tuple(_records(folder / "corpus.jsonl", _document))
 
 
+def has(folder: Path, split: str) -> bool:
+    """Whether the folder judges questions of a split."""
+    return (folder / "qrels" / f"{split}.tsv").is_file()
+
+
 def examples(folder: Path, split: str = "train") -> list[Example]:
     """The questions of a split, each with the documents that were judged relevant as its positives, best first.
 

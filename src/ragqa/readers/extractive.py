@@ -7,7 +7,7 @@ characters, which the shipped model cannot read, is answered by the best sentenc
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentence_around, sentences, term_weights
 from ragqa.spans import Reading, SpanScore, best_spans
-from ragqa.types import Answer, Citation, Hit, Query, Span
-from ragqa.windows import LaidOut, Windower, lay_out, load_tokenizer, pad
+from ragqa.types import Answer, Citation, Hit, Passage, Query, Span
+from ragqa.windows import TokenText, Window, Windower, lay_out, load_tokenizer, pad
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
 MAX_ANSWER_TOKENS = 256
@@ -36,8 +36,12 @@ LEXICAL_NOTE = (
 )
 
 
+_WindowScores = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+"""Start scores, end scores and answerable positions of one window, each (L,)."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class Choice:
     """An answer before it is judged: where it stands, the features that judge it, and what to tell."""
 
     hit: int
@@ -47,13 +51,27 @@ class _Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowsRead:
-    """The windows of one query with their start and end scores and answerable positions, each (N, L)."""
+class Candidate:
+    """What would be answered if nothing were refused, how sure that is, and the least confidence of an answer."""
 
-    asked: LaidOut
-    start: npt.NDArray[Any]
-    end: npt.NDArray[Any]
-    answerable: npt.NDArray[Any]
+    choice: Choice
+    confidence: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPassage:
+    """All that the network says of one passage for one query, whatever else is read beside it."""
+
+    windows: tuple[Window, ...]
+    scores: tuple[_WindowScores, ...]
+    text: TokenText
+
+    @property
+    def stacked(self) -> _WindowScores:
+        """Start scores, end scores and answerable positions of its windows together, each (N, L)."""
+        start, end, answerable = (_stacked([row[part] for row in self.scores]) for part in range(3))
+        return start, end, answerable
 
 
 class ExtractiveReader:
@@ -99,7 +117,7 @@ class ExtractiveReader:
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, read from its hits, best hit first."""
-        by_model = [row for row, query in enumerate(queries) if not self._is_lexical(query)]
+        by_model = [row for row, query in enumerate(queries) if not self.is_lexical(query)]
         readings = dict(
             zip(
                 by_model,
@@ -112,17 +130,42 @@ class ExtractiveReader:
             for row, (query, mine) in enumerate(zip(queries, hits, strict=True))
         ]
 
-    def _is_lexical(self, query: Query) -> bool:
+    @property
+    def retrieval_weight(self) -> float:
+        """The weight of the retrieval score that answers are chosen with."""
+        return self._retrieval_weight
+
+    @property
+    def threshold(self) -> float:
+        """The least confidence of an answer of the span model."""
+        return self._calibration.span.threshold if self._threshold is None else self._threshold
+
+    def is_lexical(self, query: Query) -> bool:
+        """Whether a query is answered by the best sentence, without the network."""
         return is_han(query.text) and not self._reads_han
 
-    def _answer(self, query: Query, hits: Sequence[Hit], reading: Reading | None) -> Answer:
-        lexical = self._is_lexical(query)
-        choice = lexical_choice(query, hits) if lexical else self._span_choice(query, hits, reading)
+    def candidate(
+        self, query: Query, hits: Sequence[Hit], reading: Reading | None, retrieval_weight: float
+    ) -> Candidate | None:
+        """The best answer in ``hits``, judged but not yet refused; None where there is none at all.
+
+        Args:
+            reading: of the same hits; not looked at for a query that ``is_lexical``.
+        """
+        lexical = self.is_lexical(query)
+        span_choice = None if lexical else _span_choice(query, hits, reading, retrieval_weight)
+        choice = lexical_choice(query, hits) if lexical else span_choice
         if choice is None:
-            return Answer(None, 0.0, (), tuple(hits))
+            return None
         calibration = self._calibration.lexical if lexical else self._calibration.span
-        confidence = calibration.probability(choice.features)
         threshold = calibration.threshold if self._threshold is None else self._threshold
+        return Candidate(choice, calibration.probability(choice.features), threshold)
+
+    def _answer(self, query: Query, hits: Sequence[Hit], reading: Reading | None) -> Answer:
+        found = self.candidate(query, hits, reading, self._retrieval_weight)
+        if found is None:
+            return Answer(None, 0.0, (), tuple(hits))
+        choice, confidence, threshold = found.choice, found.confidence, found.threshold
         passage = hits[choice.hit].passage
         quote = passage.text[choice.span.start : choice.span.end]
         around = sentence_around(passage.text, choice.span)
@@ -139,13 +182,6 @@ class ExtractiveReader:
             details=details,
         )
 
-    def _span_choice(self, query: Query, hits: Sequence[Hit], reading: Reading | None) -> _Choice | None:
-        if reading is None or not reading.spans:
-            return None
-        best = self.best(reading, hits, self._retrieval_weight)
-        features = span_features(query, hits, reading, best, self._retrieval_weight)
-        return _Choice(best.passage, Span(best.start, best.end), features)
-
     @staticmethod
     def best(reading: Reading, hits: Sequence[Hit], weight: float) -> SpanScore:
         """The span with the greatest sum of log probability and weighted retrieval score."""
@@ -156,22 +192,21 @@ class ExtractiveReader:
 
         Windows of many queries share a batch, which changes a score by no more than the rounding of padded sums.
         """
-        return [self._best_spans(read) if read else None for read in self.windows_read(queries, hits)]
-
-    def windows_read(
-        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
-    ) -> Iterator[WindowsRead | None]:
-        """What the model says of every window of each query's hits, in their order; None where there is no hit."""
+        found: list[Reading | None] = []
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             few = slice(first, first + _QUERIES_AT_ONCE)
-            yield from self._read_together(queries[few], hits[few])
+            found += map(
+                self.together, self.scored(queries[few], [[h.passage for h in m] for m in hits[few]])
+            )
+        return found
 
-    def _read_together(
-        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
-    ) -> Iterator[WindowsRead | None]:
+    def scored(
+        self, queries: Sequence[Query], passages: Sequence[Sequence[Passage]]
+    ) -> list[list[ScoredPassage]]:
+        """What the network says of each passage of each query; all windows are in memory at once."""
         asked = [
-            lay_out(self._tokenizer, self._windower, query.text, [hit.passage for hit in mine])
-            for query, mine in zip(queries, hits, strict=True)
+            lay_out(self._tokenizer, self._windower, query.text, mine)
+            for query, mine in zip(queries, passages, strict=True)
         ]
         windows = [window for one in asked for window in one.windows]
         plans = plan([len(window.ids) for window in windows])
@@ -180,30 +215,39 @@ class ExtractiveReader:
         scores: dict[int, _WindowScores] = {}
         for rows, (start, end), (*_, answerable) in zip(plans, outputs, batches, strict=True):
             scores |= {row: (start[i], end[i], answerable[i]) for i, row in enumerate(rows)}
-        first = 0
+        first, found = 0, []
         for one in asked:
-            mine = [scores[row] for row in range(first, first + len(one.windows))]
+            windows_of: list[list[int]] = [[] for _ in one.texts]
+            for row, owner in enumerate(one.owners):
+                windows_of[owner].append(row)
+            found.append(
+                [
+                    ScoredPassage(
+                        tuple(one.windows[row] for row in mine),
+                        tuple(scores[first + row] for row in mine),
+                        text,
+                    )
+                    for mine, text in zip(windows_of, one.texts, strict=True)
+                ]
+            )
             first += len(one.windows)
-            if mine:
-                yield WindowsRead(one, *(_stacked([row[part] for row in mine]) for part in range(3)))
-            else:
-                yield None
+        return found
 
-    def _best_spans(self, read: WindowsRead) -> Reading:
-        asked = read.asked
+    def together(self, passages: Sequence[ScoredPassage]) -> Reading | None:
+        """The spans of the passages of one query, normalised together; None where there is no passage."""
+        if not passages:
+            return None
+        scores = [one for passage in passages for one in passage.scores]
+        start, end, answerable = (_stacked([row[part] for row in scores]) for part in range(3))
         return best_spans(
-            read.start,
-            read.end,
-            read.answerable,
-            asked.windows,
-            asked.owners,
-            asked.texts,
+            start,
+            end,
+            answerable,
+            [window for passage in passages for window in passage.windows],
+            [owner for owner, passage in enumerate(passages) for _ in passage.windows],
+            [passage.text for passage in passages],
             max_answer_tokens=self._max_answer_tokens,
         )
-
-
-_WindowScores = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
-"""Start scores, end scores and answerable positions of one window, each (L,)."""
 
 
 def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -212,6 +256,14 @@ def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     for place, row in enumerate(rows):
         found[place, : len(row)] = row
     return found
+
+
+def _span_choice(query: Query, hits: Sequence[Hit], reading: Reading | None, weight: float) -> Choice | None:
+    if reading is None or not reading.spans:
+        return None
+    best = ExtractiveReader.best(reading, hits, weight)
+    features = span_features(query, hits, reading, best, weight)
+    return Choice(best.passage, Span(best.start, best.end), features)
 
 
 def combined(span: SpanScore, hits: Sequence[Hit], weight: float) -> float:
@@ -243,7 +295,7 @@ def span_features(
     }
 
 
-def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
+def lexical_choice(query: Query, hits: Sequence[Hit]) -> Choice | None:
     """The sentence among the hits that holds most of the query's terms, by weight; earlier hits win ties."""
     wanted = terms(query.text)
     texts = [hit.passage.text for hit in hits]
@@ -270,7 +322,7 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> _Choice | None:
         "lead": score - runner_up,
         "bm25": hit.legs.get("bm25", 0.0) / max(1, len(set(wanted))),
     }
-    return _Choice(number, span, features, note=LEXICAL_NOTE)
+    return Choice(number, span, features, note=LEXICAL_NOTE)
 
 
 def _statements(text: str) -> list[Span]:

@@ -23,7 +23,6 @@ from ragqa.types import Example, Hit, Passage
 SPAN_FEATURES = ("log_probability", "null_margin", "lead", "cosine", "coverage", "fused")
 LEXICAL_FEATURES = ("sentence_coverage", "coverage", "lead", "bm25")
 UNANSWERABLE_SHARE = 0.25
-RETRIEVAL_WEIGHTS = (0.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def calibrate(
     _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
     reader = ExtractiveReader(model=str(folder))
     readings = reader.readings([r.example.query for r in spans], [r.hits for r in spans])
-    weight = max(RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
+    weight = max(calibration.RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
     span_rows = _span_rows(reader, spans, readings, weight)
     lexical_rows = _lexical_rows(lexical)
     return _store(

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from ragqa.analysis import is_han
-from ragqa.readers.extractive import ExtractiveReader, WindowsRead
+from ragqa.readers.extractive import ExtractiveReader, ScoredPassage
 from ragqa.spans import log_normalise
 from ragqa.training.retrieval import Retrieves
-from ragqa.types import Example, Hit, Passage, Span
+from ragqa.types import Example, Passage, Span
 from ragqa.windows import token_span
 
 LEAST_SHARE = 0.05
@@ -63,12 +63,12 @@ def label(
         few = pairs[at : at + _AT_ONCE]
         hits = retriever.retrieve([e.query.text for e in few], top_k)
         holding = [
-            [h for h in mine if occurrences(h.passage.text, e.answers)]
+            [hit.passage for hit in mine if occurrences(hit.passage.text, e.answers)]
             for e, mine in zip(few, hits, strict=True)
         ]
-        reads = reader.windows_read([e.query for e in few], holding)
-        for example, mine, read in zip(few, holding, reads, strict=True):
-            borne = [] if read is None else borne_out(example.answers, mine, read)
+        scored = reader.scored([e.query for e in few], holding)
+        for example, mine, read in zip(few, holding, scored, strict=True):
+            borne = borne_out(example.answers, mine, read)
             if borne and borne[0].likelihood >= least:
                 tally.labelled += 1
                 yield example, borne
@@ -76,24 +76,21 @@ def label(
                 tally.without += 1
 
 
-def borne_out(answers: Sequence[str], hits: Sequence[Hit], read: WindowsRead) -> list[Borne]:
-    """The hits under which any of the ``answers`` was read, likeliest first."""
+def borne_out(
+    answers: Sequence[str], passages: Sequence[Passage], scored: Sequence[ScoredPassage]
+) -> list[Borne]:
+    """The passages in which any of the ``answers`` was read, likeliest first."""
     found = []
-    owners = np.array(read.asked.owners)
-    for number, hit in enumerate(hits):
-        rows = np.flatnonzero(owners == number)
-        starts, ends = (
-            log_normalise(scores[rows].astype(np.float64), read.answerable[rows])
-            for scores in (read.start, read.end)
-        )
-        text = read.asked.texts[number]
+    for passage, mine in zip(passages, scored, strict=True):
+        start, end, answerable = mine.stacked
+        starts, ends = (log_normalise(scores.astype(np.float64), answerable) for scores in (start, end))
         places: list[tuple[float, Span]] = []
-        for span in occurrences(hit.passage.text, answers):
-            tokens = token_span(text, span.start, span.end)
+        for span in occurrences(passage.text, answers):
+            tokens = token_span(mine.text, span.start, span.end)
             if tokens is None:
                 continue
             likelihood = 0.0
-            for row, window in enumerate(read.asked.windows[place] for place in rows):
+            for row, window in enumerate(mine.windows):
                 first, last = tokens[0] - window.first, tokens[1] - window.first
                 if first >= 0 and last < window.length:
                     at = window.text_at
@@ -101,7 +98,7 @@ def borne_out(answers: Sequence[str], hits: Sequence[Hit], read: WindowsRead) ->
             places.append((likelihood, span))
         if places:
             _, best = max(places, key=lambda place: place[0])
-            found.append(Borne(hit.passage, sum(value for value, _ in places), best))
+            found.append(Borne(passage, sum(value for value, _ in places), best))
     return sorted(found, key=lambda borne: -borne.likelihood)
 
 
