@@ -18,8 +18,9 @@ from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.errors import DataError, UsageError
 from ragqa.evaluation import report, scores, trec
-from ragqa.evaluation.answers import exact_match, f1, rouge_l
+from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.blame import Course, verdict
+from ragqa.evaluation.wording import bleu, rouge
 from ragqa.gold import Located, locate
 from ragqa.hybrid import Leg
 from ragqa.pipeline import Pipeline
@@ -230,7 +231,8 @@ def _scores(
     return {
         "exact match": 0.0 if given is None else exact_match(given, accepted),
         "F1": 0.0 if given is None else f1(given, accepted),
-        "ROUGE-L": 0.0 if given is None else rouge_l(given, accepted),
+        **rouge(given or "", accepted),
+        "BLEU": bleu(given or "", accepted),
         "F1 before the threshold": f1(_candidate(answer), accepted),
         "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(with_gold), accepted),
         "perfect reader on these hits": float(any(a.casefold() in text for a in accepted for text in texts)),

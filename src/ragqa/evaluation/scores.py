@@ -22,6 +22,7 @@ from ragqa.evaluation.retrieval import (
 )
 from ragqa.evaluation.significance import mean_interval
 from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, run_of
+from ragqa.evaluation.wording import ROUGE
 
 Record = Mapping[str, Any]
 
@@ -72,7 +73,7 @@ def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     run = run_of(records, last_ranking(records))
     found = {name: per_query(measure, run, qrels) for name, measure in MEASURES.items()}
     answerable = [r for r in records if r["scores"] is not None]
-    for name in ("exact match", "F1", "ROUGE-L"):
+    for name in ("exact match", "F1", *ROUGE, "BLEU"):
         found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
     found["right"] = {r["id"]: float(r["verdict"] in GOOD) for r in records if r["verdict"] is not None}
     return found
