@@ -15,13 +15,12 @@ from ragqa.evaluation.retrieval import (
     average_precision,
     hit_rate,
     ndcg,
-    per_query,
     precision,
     recall,
     reciprocal_rank,
 )
 from ragqa.evaluation.significance import mean_interval
-from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, run_of
+from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, ranking_of
 from ragqa.evaluation.wording import ROUGE
 
 Record = Mapping[str, Any]
@@ -69,9 +68,7 @@ def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
 
 def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     """Measure → question → score, for every measure that two runs are compared by."""
-    qrels = qrels_of(records)
-    run = run_of(records, last_ranking(records))
-    found = {name: per_query(measure, run, qrels) for name, measure in MEASURES.items()}
+    found = _of_ranking(records, last_ranking(records))
     answerable = [r for r in records if r["scores"] is not None]
     for name in ("exact match", "F1", *ROUGE, "BLEU"):
         found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
@@ -80,17 +77,25 @@ def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
 
 
 def _retrieval(records: Sequence[Record]) -> dict[str, Any]:
-    qrels = qrels_of(records)
-    if not qrels:
+    if not any(r["gold rows"] for r in records):
         return {}
     names = [name for name in RANKINGS if any(name in r["rankings"] for r in records)]
     return {
-        name: {
-            label: _mean(list(per_query(measure, run_of(records, name), qrels).values()))
-            for label, measure in MEASURES.items()
-        }
+        name: {label: _mean(list(found.values())) for label, found in _of_ranking(records, name).items()}
         for name in names
     }
+
+
+def _of_ranking(records: Sequence[Record], name: str) -> dict[str, dict[str, float]]:
+    """Measure → question → score of one ranking, for each question with gold rows."""
+    found: dict[str, dict[str, float]] = {label: {} for label in MEASURES}
+    qrels = qrels_of(records)
+    for record in records:
+        if record["id"] in qrels:
+            ranking = ranking_of(record, name)
+            for label, measure in MEASURES.items():
+                found[label][record["id"]] = measure(ranking, qrels[record["id"]])
+    return found
 
 
 def _answers(answerable: Sequence[Record]) -> dict[str, Any]:
