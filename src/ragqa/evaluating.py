@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ragqa import backbone, data, pretrained
+from ragqa import backbone, data, pretrained, speed
 from ragqa.config import Config
 from ragqa.errors import DataError, UsageError
 from ragqa.evaluation import report, scores, trec
@@ -36,11 +36,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A finished evaluation: the folder, one record for each question, and the scores made from them."""
+    """A finished evaluation: its folder, one record a question, the scores made from them, and their ``speed``."""
 
     folder: Path
     records: Sequence[Mapping[str, Any]]
     scores: Mapping[str, Any]
+    speed: Mapping[str, Any]
 
 
 def evaluate(
@@ -85,8 +86,12 @@ def evaluate(
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started
     times = {name: round(value, 3) for name, value in pipeline.timings.seconds.items()}
-    (folder / TIMES).write_text(json.dumps({"seconds": round(seconds, 3), "stages": times}, indent=1) + "\n")
-    return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)))
+    alone = speed.measure(
+        pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
+    )
+    spent = {"seconds": round(seconds, 3), "stages": times, "one by one": alone}
+    (folder / TIMES).write_text(json.dumps(spent, indent=1) + "\n")
+    return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)), alone)
 
 
 def write_report(evaluation: Evaluation, title: str) -> None:
@@ -209,7 +214,7 @@ def _record(
         read=None
         if asked.answerable and not gold
         else bool(gold & set(rankings.get(trec.RERANKED, rankings["fused"])[:top_k])),
-        f1=None if given is None else _mark(asked, given),
+        f1=None if given is None else mark(asked, given),
     )
     citations = [
         _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
@@ -236,7 +241,7 @@ def _options(asked: Located, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _mark(asked: Located, given: str) -> float:
+def mark(asked: Located, given: str) -> float:
     """How right an answer is, 0 to 1: its token F1; of options 1 for the right one."""
     right = asked.example.answers
     return float(given == right[0]) if asked.by_option else f1(given, right)
@@ -248,11 +253,11 @@ def _scores(
     given, accepted = answer.text, asked.example.answers
     if asked.by_option:
         found = {
-            "accuracy": 0.0 if given is None else _mark(asked, given),
-            "accuracy before the threshold": _mark(asked, _candidate(asked, answer)),
+            "accuracy": 0.0 if given is None else mark(asked, given),
+            "accuracy before the threshold": mark(asked, _candidate(asked, answer)),
         }
         if with_gold is not None:
-            found["accuracy with the gold passage"] = _mark(asked, _candidate(asked, with_gold))
+            found["accuracy with the gold passage"] = mark(asked, _candidate(asked, with_gold))
         return found
     texts = [hit.passage.text.casefold() for hit in hits]
     return {

@@ -89,6 +89,10 @@ def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> Non
     assert sum(scores["verdicts"].values()) == 4
     assert scores["answers by language"].keys() == {"en", "zh"}
     assert scores["citations"]["quotes that stand at their place"]["mean"] == 1.0
+    alone = json.loads((Path(folder) / "times.json").read_text())["one by one"]
+    assert alone["questions"] == 4
+    assert alone["milliseconds"].keys() == {"encode", "dense", "bm25", "fuse", "read", "total"}
+    assert "Milliseconds a question (4 asked one by one)" in done.out
     page = (Path(folder) / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page
@@ -188,6 +192,9 @@ def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -
     assert "Retrieval" in done.out
     assert "Whose fault" not in done.out
     assert not list(Path("retrieval_only").glob("*.png"))
+    times = json.loads((Path("retrieval_only") / "times.json").read_text())
+    assert "read" not in times["one by one"]["milliseconds"]
+    assert "load reader" not in times["stages"]
     compared = ragqa("eval", "compare", "retrieval_only", "retrieval_only")
     assert compared.out.splitlines()[-1].endswith("no answer of these questions can be judged")
 
@@ -264,6 +271,21 @@ def test_options_are_judged_by_the_letter_where_the_reader_chooses(
     in_words = ragqa("eval", "--data", data, "--output", f"{folder} in words")
     assert in_words.err.count("has options to choose from") == 4
     assert records_of(f"{folder} in words").keys() == {"plain"}
+
+
+def test_kb_means_the_questions_of_the_repository(ragqa: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ragqa("eval", "--data", "kb", "--limit", "1", "--output", "own")
+    assert (own.code, "kb/handbook/pretraining.md" in own.err) == (
+        1,
+        True,
+    )  # asked of an index of other documents
+    Path("kb").write_text(Path(asked(BRIDGE)).read_text(encoding="utf-8"), encoding="utf-8")
+    assert ragqa("eval", "--data", "kb", "--output", "a file named kb").code == 0
+    Path("kb").unlink()
+    monkeypatch.setattr("ragqa.cli.evaluate.__file__", "/lib/python/site-packages/ragqa/cli/evaluate.py")
+    installed = ragqa("eval", "--data", "kb", "--output", "own")
+    assert installed.code == 2
+    assert "part of its repository, not of an installation" in installed.err
 
 
 def test_characters_that_end_lines_elsewhere_stay_in_their_question(ragqa: Any) -> None:
