@@ -273,6 +273,24 @@ def test_options_are_judged_by_the_letter_where_the_reader_chooses(
     assert records_of(f"{folder} in words").keys() == {"plain"}
 
 
+def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_path: Path) -> None:
+    done = ragqa(
+        "eval",
+        "robustness",
+        "--data",
+        asked(BRIDGE, OPENED, APPLE, UNKNOWN),
+        "--output",
+        str(tmp_path / "out"),
+    )
+    assert done.code == 0, done.err
+    names = ["as asked", "typos", "lower case", "paraphrase", "distractor", "hidden instruction"]
+    assert [line[:18].strip() for line in done.out.splitlines()[1:7]] == names
+    assert done.out.splitlines()[-1] == f"{tmp_path / 'out'}/report.md"
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
+    assert list(scores) == names
+    assert all(row["quotes that stand at their place"] == 1.0 for row in scores.values())
+
+
 def test_kb_means_the_questions_of_the_repository(ragqa: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ragqa("eval", "--data", "kb", "--limit", "1", "--output", "own")
     assert (own.code, "kb/handbook/pretraining.md" in own.err) == (

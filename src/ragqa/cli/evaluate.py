@@ -195,6 +195,42 @@ def _evaluated(
     return finished
 
 
+@app.command("robustness")
+def robustness(
+    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    index: Index = DEFAULT_INDEX,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder of the figures (default: evaluations/NAME_robustness)."),
+    ] = None,
+    limit: Limit = None,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+    as_json: Json = False,
+) -> None:
+    """Ask the same questions with typos, in other words and of passages that mislead; tell what each costs."""
+    from ragqa.cli.printing import complain
+    from ragqa.evaluation.enduring import COLUMNS, rows
+    from ragqa.pipeline import load_pipeline
+    from ragqa.robustness import REPORT, probe
+
+    folder = output or DEFAULT_OUTPUT / f"{data.stem}_robustness"
+    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+        found = probe(
+            pipeline,
+            _questions(data),
+            folder,
+            limit=limit,
+            on_bad=lambda fault: complain(f"left out: {fault}"),
+            progress=_progress,
+        )
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    print("\n".join(_columns([COLUMNS, *rows(found)])))
+    print(f"\n{folder}/{REPORT}")
+
+
 @app.command("compare")
 def compare(
     before: Annotated[Path, typer.Argument(help="Folder of the first evaluation.")],
