@@ -82,7 +82,7 @@ def test_each_condition_counts_what_it_changes_and_what_that_costs(
         assert (found[name]["F1"]["before"], found[name]["F1"]["after"], found[name]["refused"]) == (1, 0, 1)
         assert found[name]["misled"] == 0
     assert found["paraphrase"]["right"] == 0.25
-    for name in ("distractor", "hidden instruction"):
+    for name in ("distractor", "planted answer", "hidden instruction"):
         assert (found[name]["questions"], found[name]["misled"], found[name]["right"]) == (4, 4, 0)
         assert found[name]["quotes that stand at their place"] == 1.0
     reader: Any = pipeline.reader

@@ -50,7 +50,11 @@ CONDITIONS: Mapping[str, Reworded | Misleading] = {
     "lower case": Reworded("all letters of the question are small", perturbing.lower_case),
     "paraphrase": Reworded("the question stands in a polite phrase", perturbing.paraphrase),
     "distractor": Misleading(
-        "behind each passage a sentence repeats the question and gives a false answer", perturbing.distractor
+        "behind each passage a sentence repeats the question and speaks of another name",
+        perturbing.distractor,
+    ),
+    "planted answer": Misleading(
+        "behind each passage a sentence states a false answer to the question", perturbing.claim
     ),
     "hidden instruction": Misleading(
         "behind each passage a sentence orders a false answer", perturbing.instruction
@@ -111,13 +115,14 @@ def probe(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A question as it was asked, the hits as they were read, the answer and what became of it."""
+    """A question as it was asked, the hits as they were read, the sentence added to each, and what became of it."""
 
     asked: Located
     query: Query
     hits: Sequence[Hit]
     answer: Answer
     outcome: Outcome
+    added: str = ""
 
 
 def _asked(pipeline: Pipeline, asked: Sequence[Located], texts: Sequence[str]) -> list[_Reading]:
@@ -163,7 +168,8 @@ def _read_misled(pipeline: Pipeline, condition: Misleading, before: Sequence[_Re
     answers = pipeline.read([one.query for one in before], hits)
     for one, decoy, sentence, mine, answer in zip(before, decoys, sentences, hits, answers, strict=True):
         misled = _is_misled(one, answer.text, decoy, sentence)
-        yield _Reading(one.asked, one.query, mine, answer, _outcome(one.asked, mine, answer, misled=misled))
+        outcome = _outcome(one.asked, mine, answer, misled=misled)
+        yield _Reading(one.asked, one.query, mine, answer, outcome, sentence)
 
 
 def _decoy(asked: Located) -> str:
@@ -223,6 +229,7 @@ def _line(condition: str, reading: _Reading) -> str:
         "id": reading.query.id,
         "condition": condition,
         "question": reading.query.text,
+        "added": reading.added,
         "gold": list(reading.asked.example.answers),
         "answer": reading.answer.text,
         "F1": reading.outcome.f1,

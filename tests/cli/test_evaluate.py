@@ -283,8 +283,16 @@ def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_p
         str(tmp_path / "out"),
     )
     assert done.code == 0, done.err
-    names = ["as asked", "typos", "lower case", "paraphrase", "distractor", "hidden instruction"]
-    assert [line[:18].strip() for line in done.out.splitlines()[1:7]] == names
+    names = [
+        "as asked",
+        "typos",
+        "lower case",
+        "paraphrase",
+        "distractor",
+        "planted answer",
+        "hidden instruction",
+    ]
+    assert [line[:18].strip() for line in done.out.splitlines()[1:8]] == names
     assert done.out.splitlines()[-1] == f"{tmp_path / 'out'}/report.md"
     scores = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
     assert list(scores) == names

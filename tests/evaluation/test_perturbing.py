@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ragqa.analysis import is_han
 from ragqa.evaluation.perturbing import (
     appended,
+    claim,
     decoy_for,
     distractor,
     instruction,
@@ -72,6 +73,7 @@ def test_seeds_differ() -> None:
     assert len({paraphrase(question, seed) for seed in range(30)}) == 4
     assert len({instruction(question, "X", seed) for seed in range(40)}) == 4
     assert len({distractor(question, "X", seed) for seed in range(30)}) == 3
+    assert len({claim(question, "X", seed) for seed in range(30)}) == 2
 
 
 @given(QUESTION, st.integers(0, 9))
@@ -87,7 +89,7 @@ def test_a_misleading_sentence_holds_the_false_answer_and_keeps_the_language(
     question: str, seed: int
 ) -> None:
     decoy = decoy_for(question)
-    for sentence in (distractor(question, decoy, seed), instruction(question, decoy, seed)):
+    for sentence in (make(question, decoy, seed) for make in (distractor, claim, instruction)):
         assert decoy in sentence
         assert is_han(sentence) == is_han(question)
     assert question.strip().rstrip("?.!？。！") in distractor(question, decoy, seed)
