@@ -67,8 +67,7 @@ def scores(test: TestSet, mine: Questions, settings: Sequence[FusionConfig]) -> 
     for one, (dense, bm25), chosen in zip(mine.asked, mine.legs, settings, strict=True):
         near, match = dense.first(chosen.candidates).as_leg(), bm25.first(chosen.candidates).as_leg()
         ranking = fusion.convex(near, match, chosen.dense_weight)[:10]
-        run = {str(row): -float(place) for place, (row, _) in enumerate(ranking)}
-        found.append(MEASURE(run, test.qrels[one.example.query.id]))
+        found.append(MEASURE([str(row) for row, _ in ranking], test.qrels[one.example.query.id]))
     return found
 
 

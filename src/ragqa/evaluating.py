@@ -14,12 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ragqa import backbone, data, pretrained
+from ragqa import backbone, data, pretrained, speed
 from ragqa.config import Config
 from ragqa.errors import DataError, UsageError
 from ragqa.evaluation import report, scores, trec
-from ragqa.evaluation.answers import exact_match, f1, rouge_l
+from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.blame import Course, verdict
+from ragqa.evaluation.wording import bleu, rouge
 from ragqa.gold import Located, locate
 from ragqa.hybrid import Leg
 from ragqa.pipeline import Pipeline
@@ -35,11 +36,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A finished evaluation: the folder, one record for each question, and the scores made from them."""
+    """A finished evaluation: its folder, one record a question, the scores made from them, and their ``speed``."""
 
     folder: Path
     records: Sequence[Mapping[str, Any]]
     scores: Mapping[str, Any]
+    speed: Mapping[str, Any]
 
 
 def evaluate(
@@ -59,7 +61,7 @@ def evaluate(
     """
     examples = data.read_to_judge(questions, on_bad)[:limit]
     _refuse_double_ids(examples)
-    asked = list(locate(examples, pipeline.retriever.catalog, on_bad))
+    asked = list(locate(examples, pipeline.retriever.catalog, on_bad, by_option=pipeline.chooses))
     if not asked:
         raise DataError(
             f"none of the {len(examples)} questions of {questions} can be judged on this index",
@@ -84,8 +86,12 @@ def evaluate(
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started
     times = {name: round(value, 3) for name, value in pipeline.timings.seconds.items()}
-    (folder / TIMES).write_text(json.dumps({"seconds": round(seconds, 3), "stages": times}, indent=1) + "\n")
-    return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)))
+    alone = speed.measure(
+        pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
+    )
+    spent = {"seconds": round(seconds, 3), "stages": times, "one by one": alone}
+    (folder / TIMES).write_text(json.dumps(spent, indent=1) + "\n")
+    return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)), alone)
 
 
 def write_report(evaluation: Evaluation, title: str) -> None:
@@ -175,12 +181,12 @@ def _read(
 
 
 def _with_gold(pipeline: Pipeline, asked: Sequence[Located]) -> list[Answer | None]:
-    """What the reader makes of the passage with most of the answer alone, for each answerable question."""
-    answerable = [one for one in asked if one.answerable]
+    """What the reader makes of the passage with most of the answer alone, for each question that has one."""
+    answerable = [one for one in asked if one.answerable and one.rows]
     passages = [pipeline.retriever.catalog.passages(one.rows[:1]) for one in answerable]
     queries = [one.example.query for one in answerable]
     answers = iter(pipeline.read(queries, [[Hit(p[0], 1.0)] for p in passages]) if answerable else ())
-    return [next(answers) if one.answerable else None for one in asked]
+    return [next(answers) if one.answerable and one.rows else None for one in asked]
 
 
 def _record(
@@ -205,8 +211,10 @@ def _record(
     course = Course(
         asked.answerable,
         retrieved=bool(gold & set(rankings["fused"][:top_k])),
-        read=bool(gold & set(rankings.get(trec.RERANKED, rankings["fused"])[:top_k])),
-        f1=None if given is None else f1(given, example.answers),
+        read=None
+        if asked.answerable and not gold
+        else bool(gold & set(rankings.get(trec.RERANKED, rankings["fused"])[:top_k])),
+        f1=None if given is None else mark(asked, given),
     )
     citations = [
         _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
@@ -214,31 +222,60 @@ def _record(
     return {
         **known,
         "answer": given,
-        "candidate": _candidate(answer),
+        "candidate": _candidate(asked, answer),
         "confidence": round(answer.confidence, 6),
         "verdict": verdict(course).value,
-        "scores": _scores(example, answer, with_gold, hits) if asked.answerable else None,
+        "scores": _scores(asked, answer, with_gold, hits) if asked.answerable else None,
         "citations": citations,
+        **(_options(asked, answer) if asked.by_option else {}),
     }
 
 
+def _options(asked: Located, answer: Answer) -> dict[str, Any]:
+    """The options, and by number the right one and the one that the reader holds most likely."""
+    options, candidate = list(asked.example.query.choices), _candidate(asked, answer)
+    return {
+        "options": options,
+        "right option": asked.example.choice,
+        "likeliest option": options.index(candidate) if candidate in options else None,
+    }
+
+
+def mark(asked: Located, given: str) -> float:
+    """How right an answer is, 0 to 1: its token F1; of options 1 for the right one."""
+    right = asked.example.answers
+    return float(given == right[0]) if asked.by_option else f1(given, right)
+
+
 def _scores(
-    example: Example, answer: Answer, with_gold: Answer | None, hits: Sequence[Hit]
+    asked: Located, answer: Answer, with_gold: Answer | None, hits: Sequence[Hit]
 ) -> dict[str, float]:
-    given, accepted = answer.text, example.answers
+    given, accepted = answer.text, asked.example.answers
+    if asked.by_option:
+        found = {
+            "accuracy": 0.0 if given is None else mark(asked, given),
+            "accuracy before the threshold": mark(asked, _candidate(asked, answer)),
+        }
+        if with_gold is not None:
+            found["accuracy with the gold passage"] = mark(asked, _candidate(asked, with_gold))
+        return found
     texts = [hit.passage.text.casefold() for hit in hits]
     return {
         "exact match": 0.0 if given is None else exact_match(given, accepted),
         "F1": 0.0 if given is None else f1(given, accepted),
-        "ROUGE-L": 0.0 if given is None else rouge_l(given, accepted),
-        "F1 before the threshold": f1(_candidate(answer), accepted),
-        "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(with_gold), accepted),
+        **rouge(given or "", accepted),
+        "BLEU": bleu(given or "", accepted),
+        "F1 before the threshold": f1(_candidate(asked, answer), accepted),
+        "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(asked, with_gold), accepted),
         "perfect reader on these hits": float(any(a.casefold() in text for a in accepted for text in texts)),
     }
 
 
-def _candidate(answer: Answer) -> str:
-    """What the reader would have answered without a threshold."""
+def _candidate(asked: Located, answer: Answer) -> str:
+    """What the reader would have answered without a threshold; of options the likeliest."""
+    if asked.by_option and answer.details:
+        likeliest, _ = max(enumerate(answer.details.values()), key=lambda pair: pair[1])
+        return asked.example.query.choices[likeliest]
     return str(answer.details.get("candidate", answer.text or ""))
 
 

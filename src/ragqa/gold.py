@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from ragqa.catalog import Catalog
@@ -18,12 +18,14 @@ DISTINCTIVE = 40
 class Located:
     """A question with the rows of the index that hold its answer, the one that holds most of it first.
 
-    ``place`` is where the answer stands, document and characters; None where only its passage is known.
+    ``place`` is where the answer stands, document and characters; None where only its passage is known. ``by_option``
+    is for readers that choose: the one answer is the right option, and it need not stand in any document.
     """
 
     example: Example
     rows: tuple[int, ...]
     place: tuple[str, Span] | None
+    by_option: bool = False
 
     @property
     def answerable(self) -> bool:
@@ -37,11 +39,18 @@ class Located:
 
 
 def locate(
-    examples: Sequence[Example], catalog: Catalog, on_bad: Callable[[Exception], None]
+    examples: Sequence[Example],
+    catalog: Catalog,
+    on_bad: Callable[[Exception], None],
+    *,
+    by_option: bool = False,
 ) -> Iterator[Located]:
     """Each question with its gold rows; ``on_bad`` is told of those that cannot be judged on this index.
 
     A question without answers and without a right passage is taken to have none in the whole index.
+
+    Args:
+        by_option: the reader chooses among options: judged are the questions that have some, and only those.
     """
     index = _Places(catalog)
     for example in examples:
@@ -51,14 +60,18 @@ def locate(
         except UsageError as fault:
             on_bad(DataError(f"{name}: {fault.found}", accepted=fault.accepted))
             continue
-        if example.query.choices and not example.answers:
+        if by_option and example.choice is None:
+            on_bad(DataError(f"{name} has no options to choose from", accepted="questions with choices"))
+        elif by_option and not example.positives:
+            yield Located(_with_right_option(example), (), None, by_option)
+        elif example.query.choices and not example.answers and not by_option:
             on_bad(
                 DataError(f"{name} has options to choose from", accepted="questions with answers in words")
             )
         elif not example.answers and not example.positives:
             yield Located(example, (), None)
         elif (found := index.locate(example)) is not None:
-            yield found
+            yield replace(found, example=_with_right_option(example), by_option=True) if by_option else found
         else:
             document = example.positives[0].doc_id if example.positives else "no document"
             on_bad(
@@ -67,6 +80,11 @@ def locate(
                     accepted="documents as they were when the question was written",
                 )
             )
+
+
+def _with_right_option(example: Example) -> Example:
+    """The example with its right option as the one answer."""
+    return replace(example, answers=(example.query.choices[example.choice or 0],))
 
 
 class _Places:

@@ -112,6 +112,11 @@ class Pipeline:
         return self._reranker
 
     @property
+    def chooses(self) -> bool:
+        """Whether the reader chooses among the options of a question, and reads no question without."""
+        return self.config.reader.name == "multiple_choice"
+
+    @property
     def reader(self) -> Reader:
         if self._reader is None:
             with self.timings.stage("load reader"):

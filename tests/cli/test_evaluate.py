@@ -9,6 +9,7 @@ import pytest
 from ragqa import checkpoints, evaluating
 from ragqa.backbone import builtin_path
 from ragqa.evaluation.blame import Verdict
+from ragqa.models.choice import ChoiceModel
 from ragqa.models.pair import PairModel
 
 pytestmark = pytest.mark.usefixtures("at_home")
@@ -88,6 +89,10 @@ def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> Non
     assert sum(scores["verdicts"].values()) == 4
     assert scores["answers by language"].keys() == {"en", "zh"}
     assert scores["citations"]["quotes that stand at their place"]["mean"] == 1.0
+    alone = json.loads((Path(folder) / "times.json").read_text())["one by one"]
+    assert alone["questions"] == 4
+    assert alone["milliseconds"].keys() == {"encode", "dense", "bm25", "fuse", "read", "total"}
+    assert "Milliseconds a question (4 asked one by one)" in done.out
     page = (Path(folder) / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page
@@ -187,6 +192,9 @@ def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -
     assert "Retrieval" in done.out
     assert "Whose fault" not in done.out
     assert not list(Path("retrieval_only").glob("*.png"))
+    times = json.loads((Path("retrieval_only") / "times.json").read_text())
+    assert "read" not in times["one by one"]["milliseconds"]
+    assert "load reader" not in times["stages"]
     compared = ragqa("eval", "compare", "retrieval_only", "retrieval_only")
     assert compared.out.splitlines()[-1].endswith("no answer of these questions can be judged")
 
@@ -201,6 +209,109 @@ def test_baselines_are_one_table_and_an_evaluation_each(ragqa: Any) -> None:
     assert all("reranked" in record["rankings"] for record in records.values())
     change = ragqa("eval", "compare", "base/bm25_alone", "base/hybrid", "--json")
     assert json.loads(change.out)["measures"]["F1"]["questions"] == 3
+
+
+def test_options_are_judged_by_the_letter_where_the_reader_chooses(
+    ragqa: Any, tmp_path: Path, small_bert: Path
+) -> None:
+    head = ChoiceModel.from_backbone(small_bert, dropout=0.0).head  # of zeros: the first option is taken
+    weights = {"head.weight": 0 * head.weight, "head.bias": 0 * head.bias}
+    checkpoints.save(tmp_path / "choice", weights, {"kind": "choice", "backbone": str(small_bert)}, "float32")
+    passage = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
+    data = asked(
+        {"id": "a", "question": "Where is a bridge?", "choices": ["river", "oven", "hat"], "correct": "A"},
+        {"id": "b", "question": "Where is an oven?", "choices": ["river bank", "bank"], "correct": "bank"},
+        {
+            "id": "c",
+            "question": "When did it open?",
+            "choices": ["1930", "1931"],
+            "correct": "B",
+            "passage": passage,
+        },
+        {
+            "id": "d",
+            "question": "Where is a hat?",
+            "choices": ["hat", "oven"],
+            "correct": "A",
+            "passage": "Of a book sold.",
+        },
+        {"id": "plain", "question": "Who designed it?", "passage": passage, "answers": ["Maria Keller"]},
+        name="options.jsonl",
+    )
+    choosing = ("--set", "reader=multiple_choice", "--set", f"reader.model={tmp_path / 'choice'}")
+    folder = str(tmp_path / "options")
+    done = ragqa("eval", "--data", data, "--output", folder, *choosing)
+    assert done.code == 0, done.err
+    assert "question 'plain' has no options to choose from" in done.err
+    assert "question 'd': the index does not hold its answer" in done.err
+    records = records_of(folder)
+    assert {key: (r["verdict"], r["scores"]["accuracy"]) for key, r in records.items()} == {
+        "a": (Verdict.ANSWERED, 1.0),
+        "b": (Verdict.NOT_CHOSEN, 0.0),  # half the words of the right one, and another option
+        "c": (Verdict.READER_MISSED, 0.0),
+    }
+    assert records["c"]["scores"]["accuracy with the gold passage"] == 0.0
+    scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
+    assert scores["answers"]["accuracy"]["mean"] == pytest.approx(1 / 3, abs=1e-4)
+    assert scores["answers"]["accuracy with the gold passage"]["n"] == 1
+    assert scores["options"]["confusion"] == [[1, 0, 0], [2, 0, 0], [0, 0, 0]]
+    assert scores["options"]["classes"]["A"] == {"precision": 0.3333, "recall": 1.0, "F1": 0.5, "n": 1}
+    assert "3 questions with options." in (Path(folder) / "report.md").read_text(encoding="utf-8")
+    assert "likeliest" in (Path(folder) / "report.html").read_text(encoding="utf-8")
+    strict = ragqa(
+        "eval", "--data", data, "--output", f"{folder} refused", *choosing, "--set", "reader.threshold=0.9"
+    )
+    assert strict.code == 0
+    refused = records_of(f"{folder} refused")
+    assert (refused["a"]["answer"], refused["a"]["candidate"]) == (None, "river")
+    assert refused["a"]["scores"] == {"accuracy": 0.0, "accuracy before the threshold": 1.0}
+    change = json.loads(ragqa("eval", "compare", folder, f"{folder} refused", "--json").out)
+    assert change["measures"]["accuracy"]["difference"] == pytest.approx(-1 / 3)
+    assert change["lost"] == ["a"]
+    in_words = ragqa("eval", "--data", data, "--output", f"{folder} in words")
+    assert in_words.err.count("has options to choose from") == 4
+    assert records_of(f"{folder} in words").keys() == {"plain"}
+
+
+def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_path: Path) -> None:
+    done = ragqa(
+        "eval",
+        "robustness",
+        "--data",
+        asked(BRIDGE, OPENED, APPLE, UNKNOWN),
+        "--output",
+        str(tmp_path / "out"),
+    )
+    assert done.code == 0, done.err
+    names = [
+        "as asked",
+        "typos",
+        "lower case",
+        "paraphrase",
+        "distractor",
+        "planted answer",
+        "hidden instruction",
+    ]
+    assert [line[:18].strip() for line in done.out.splitlines()[1:8]] == names
+    assert done.out.splitlines()[-1] == f"{tmp_path / 'out'}/report.md"
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
+    assert list(scores) == names
+    assert all(row["quotes that stand at their place"] == 1.0 for row in scores.values())
+
+
+def test_kb_means_the_questions_of_the_repository(ragqa: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ragqa("eval", "--data", "kb", "--limit", "1", "--output", "own")
+    assert (own.code, "kb/handbook/pretraining.md" in own.err) == (
+        1,
+        True,
+    )  # asked of an index of other documents
+    Path("kb").write_text(Path(asked(BRIDGE)).read_text(encoding="utf-8"), encoding="utf-8")
+    assert ragqa("eval", "--data", "kb", "--output", "a file named kb").code == 0
+    Path("kb").unlink()
+    monkeypatch.setattr("ragqa.cli.evaluate.__file__", "/lib/python/site-packages/ragqa/cli/evaluate.py")
+    installed = ragqa("eval", "--data", "kb", "--output", "own")
+    assert installed.code == 2
+    assert "part of its repository, not of an installation" in installed.err
 
 
 def test_characters_that_end_lines_elsewhere_stay_in_their_question(ragqa: Any) -> None:

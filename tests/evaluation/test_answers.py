@@ -1,5 +1,6 @@
 """Exact match and F1: a table worked out by hand, and SQuAD's definition written out once more."""
 
+import random
 import re
 import string
 from collections import Counter
@@ -88,6 +89,39 @@ def test_the_scores_are_those_of_squad(prediction: str, golds: list[str]) -> Non
     expected = max(float(official_tokens(prediction) == official_tokens(g)) for g in golds)
     assert exact_match(prediction, golds) == expected
     assert f1(prediction, golds) == pytest.approx(max(official_f1(prediction, g) for g in golds))
+
+
+def test_10000_random_pairs_score_as_by_the_official_definition() -> None:
+    draw = random.Random(20)
+    words = [
+        "the",
+        "The",
+        "a",
+        "an",
+        "cat",
+        "Cat.",
+        "1848",
+        "U.S.",
+        "don't",
+        "théâtre",
+        "ПРИВЕТ",
+        "ελλάδα",
+        "ß",
+        "ﬁn",
+    ]
+    marks = ["", " ", "  ", "\n", "\u2028", "\xa0", "—", "“", "-", ",", "İ", "e\u0301", "🙂", "\u200b"]
+
+    def text() -> str:
+        return "".join(draw.choice(draw.choice((words, marks, [" "]))) for _ in range(draw.randint(0, 9)))
+
+    empty = 0
+    for _ in range(10_000):
+        prediction, golds = text(), [text() for _ in range(draw.randint(1, 3))]
+        empty += not official_tokens(prediction)
+        equal = max(float(official_tokens(prediction) == official_tokens(gold)) for gold in golds)
+        assert exact_match(prediction, golds) == equal, (prediction, golds)
+        assert f1(prediction, golds) == pytest.approx(max(official_f1(prediction, g) for g in golds))
+    assert empty > 500
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

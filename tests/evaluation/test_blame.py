@@ -21,15 +21,18 @@ from ragqa.evaluation.blame import MEANING, RIGHT_F1, Course, Verdict, verdict
         (True, True, True, None, Verdict.WRONGLY_REFUSED),
         (False, False, False, None, Verdict.RIGHTLY_REFUSED),
         (False, False, False, 0.0, Verdict.WRONGLY_ANSWERED),
+        (True, False, None, 1.0, Verdict.ANSWERED),
+        (True, False, None, 0.0, Verdict.NOT_CHOSEN),
+        (True, False, None, None, Verdict.NOT_CHOSEN),
     ],
 )
 def test_the_table(
-    answerable: bool, retrieved: bool, read: bool, f1: float | None, expected: Verdict
+    answerable: bool, retrieved: bool, read: bool | None, f1: float | None, expected: Verdict
 ) -> None:
     assert verdict(Course(answerable, retrieved, read, f1)) is expected
 
 
 def test_every_course_has_a_verdict_and_every_verdict_a_meaning() -> None:
     flags = (True, False)
-    given = {verdict(Course(*course)) for course in product(flags, flags, flags, (None, 0.0, 1.0))}
+    given = {verdict(Course(*course)) for course in product(flags, flags, (*flags, None), (None, 0.0, 1.0))}
     assert given == set(Verdict) == MEANING.keys()

@@ -36,5 +36,5 @@ def test_every_setting_is_that_of_fusing_and_measuring(
     for d, depth in enumerate(DEPTHS):
         for w, weight in enumerate(WEIGHTS):
             ranking = fusion.convex(near.first(depth).as_leg(), match.first(depth).as_leg(), weight)
-            run = {str(row): -float(place) for place, (row, _) in enumerate(ranking)}
-            assert found[d, w] == pytest.approx(ndcg(4)(run, judged), abs=1e-12)
+            expected = ndcg(4)([str(row) for row, _ in ranking], judged)
+            assert found[d, w] == pytest.approx(expected, abs=1e-12)

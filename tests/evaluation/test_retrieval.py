@@ -63,6 +63,10 @@ def test_a_query_that_the_run_leaves_out_counts_as_zero() -> None:
     assert mean(recall(5), {"q1": {"a": 1.0}}, qrels) == 0.5
 
 
+def test_a_measure_reads_the_ranking_as_it_stands() -> None:
+    assert [recall(1)(list(order), {"a": 1}) for order in ("ab", "ba", "")] == [1.0, 0.0, 0.0]
+
+
 def test_equal_scores_are_broken_by_the_greater_id() -> None:
     assert ranked({"a": 1.0, "c": 1.0, "b": 2.0}) == ["b", "c", "a"]
 

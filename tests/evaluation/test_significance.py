@@ -70,6 +70,18 @@ def test_the_interval_of_a_mean_is_the_normal_one_for_many_questions() -> None:
         mean_interval([])
 
 
+@pytest.mark.parametrize("different", [2, 13, 790, 5000])
+def test_few_and_many_different_scores_have_the_interval_of_questions_drawn_one_by_one(
+    different: int,
+) -> None:
+    draw = np.random.default_rng(different)
+    values = draw.integers(different, size=3000) / (different - 1)
+    drawn = values[draw.integers(len(values), size=(4000, len(values)))].mean(axis=1)
+    width = float(np.subtract(*np.quantile(drawn, [0.975, 0.025])))
+    assert mean_interval(values.tolist()) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=width / 15)
+    assert mean_interval(values.tolist()) == mean_interval(values.tolist())
+
+
 @pytest.mark.parametrize(
     ("raw", "corrected"),
     [

@@ -1,6 +1,7 @@
 """``ragqa eval``: how good the answers are, how sure, and whose fault the wrong ones are."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,10 @@ def evaluate(
     context: typer.Context,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Labelled questions: by place in a document, or with their passage."),
+        typer.Option(
+            "--data",
+            help="Labelled questions: by place in a document, or with their passage; kb: the project's own.",
+        ),
     ] = None,
     index: Index = DEFAULT_INDEX,
     output: Annotated[
@@ -52,6 +56,29 @@ def evaluate(
     _print(_evaluated(data, index, output or DEFAULT_OUTPUT / data.stem, limit, config, overrides), as_json)
 
 
+OWN = "kb"
+"""What ``--data`` takes for the project's own question set, which asks about the folder of that name beside it."""
+
+
+def _questions(data: Path) -> Path:
+    """The questions that ``--data`` means; ``kb`` are the project's own, unless a file or BEIR folder has that name.
+
+    Raises:
+        UsageError: the own questions are asked for where ragqa does not run from its repository.
+    """
+    from ragqa.errors import UsageError
+
+    if str(data) != OWN or data.is_file() or (data / "corpus.jsonl").is_file():
+        return data
+    own = Path(__file__).resolve().parents[3] / "tests" / "kb_questions.jsonl"
+    if not own.is_file():
+        raise UsageError(
+            "--data kb: the project's own questions are part of its repository, not of an installation",
+            accepted="--data QUESTIONS.jsonl, or a checkout of the repository",
+        )
+    return own
+
+
 def _progress(done: int, of: int) -> None:
     import sys
 
@@ -61,6 +88,7 @@ def _progress(done: int, of: int) -> None:
 
 
 def _print(finished: "Evaluation", as_json: bool) -> None:
+    from ragqa.evaluation.latency import lines
     from ragqa.evaluation.report import tables
 
     if as_json:
@@ -69,17 +97,22 @@ def _print(finished: "Evaluation", as_json: bool) -> None:
     for heading, columns, rows in tables(finished.scores):
         if heading == "Whose fault":
             columns, rows = columns[:3], [row[:3] for row in rows]
-        widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
         print(f"{heading}")
-        for row in [columns, *rows]:
-            cells = [
-                f"{row[0]:<{widths[0]}}",
-                *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-            if any(row):
-                print("  " + "  ".join(cells).rstrip())
-        print()
+        print("\n".join(f"  {line}" for line in _columns([columns, *rows])) + "\n")
+    print("\n".join(lines(finished.speed)) + "\n")
     print(f"{finished.folder}/report.html")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, the first column to the left and the others to the right; empty rows have none."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+        if any(row)
+    ]
 
 
 RERANKED = "hybrid, reranked"
@@ -148,6 +181,7 @@ def _evaluated(
     from ragqa.evaluating import write_report
     from ragqa.pipeline import load_pipeline
 
+    data = _questions(data)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         finished = run(
             pipeline,
@@ -159,6 +193,42 @@ def _evaluated(
         )
     write_report(finished, f"{data.name} over {index}")
     return finished
+
+
+@app.command("robustness")
+def robustness(
+    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    index: Index = DEFAULT_INDEX,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder of the figures (default: evaluations/NAME_robustness)."),
+    ] = None,
+    limit: Limit = None,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+    as_json: Json = False,
+) -> None:
+    """Ask the same questions with typos, in other words and of passages that mislead; tell what each costs."""
+    from ragqa.cli.printing import complain
+    from ragqa.evaluation.enduring import COLUMNS, rows
+    from ragqa.pipeline import load_pipeline
+    from ragqa.robustness import REPORT, probe
+
+    folder = output or DEFAULT_OUTPUT / f"{data.stem}_robustness"
+    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+        found = probe(
+            pipeline,
+            _questions(data),
+            folder,
+            limit=limit,
+            on_bad=lambda fault: complain(f"left out: {fault}"),
+            progress=_progress,
+        )
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    print("\n".join(_columns([COLUMNS, *rows(found)])))
+    print(f"\n{folder}/{REPORT}")
 
 
 @app.command("compare")

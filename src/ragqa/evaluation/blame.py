@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     RETRIEVER_MISSED = "retriever missed"
     WRONGLY_REFUSED = "wrongly refused"
     WRONGLY_ANSWERED = "wrongly answered"
+    NOT_CHOSEN = "not chosen"
 
 
 GOOD = frozenset({Verdict.ANSWERED, Verdict.RIGHTLY_REFUSED})
@@ -29,6 +30,7 @@ MEANING = {
     Verdict.RETRIEVER_MISSED: "the gold passage was not among the hits that were read",
     Verdict.WRONGLY_REFUSED: "the gold passage was read, and no answer was given",
     Verdict.WRONGLY_ANSWERED: "the documents do not answer, and an answer was given",
+    Verdict.NOT_CHOSEN: "the right option was not chosen; which passage speaks for it is not known",
 }
 
 
@@ -39,13 +41,13 @@ class Course:
     Attributes:
         answerable: whether the documents answer it.
         retrieved: the gold passage was among the ``top_k`` that the retriever alone would have given to the reader.
-        read: it was among those that the reader was given.
-        f1: of the answer that was given; None where none was.
+        read: it was among those that the reader was given; None where no gold passage is known.
+        f1: of the answer that was given, of an option 1 or 0; None where none was.
     """
 
     answerable: bool
     retrieved: bool
-    read: bool
+    read: bool | None
     f1: float | None
 
 
@@ -55,6 +57,8 @@ def verdict(course: Course) -> Verdict:
         return Verdict.RIGHTLY_REFUSED if course.f1 is None else Verdict.WRONGLY_ANSWERED
     if course.f1 is not None and course.f1 >= RIGHT_F1:
         return Verdict.ANSWERED
+    if course.read is None:
+        return Verdict.NOT_CHOSEN
     if not course.read:
         return Verdict.RERANKER_DROPPED if course.retrieved else Verdict.RETRIEVER_MISSED
     return Verdict.WRONGLY_REFUSED if course.f1 is None else Verdict.READER_MISSED

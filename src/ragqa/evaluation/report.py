@@ -49,6 +49,17 @@ def tables(scores: Mapping[str, Any]) -> Iterator[Table]:
         columns = {"all": scores["answers"], **scores.get("answers by language", {})}
         rows = [[name, *(_mean(group[name]) for group in columns.values())] for name in scores["answers"]]
         yield "Answers", ["", *columns], rows
+    if options := scores.get("options"):
+        rows = [
+            [letter, *(f"{found[name]:.3f}" for name in ("precision", "recall", "F1")), str(found["n"])]
+            for letter, found in options["classes"].items()
+        ]
+        yield "Options", ["", "precision", "recall", "F1", "questions"], rows
+        letters = list(options["classes"])
+        rows = [
+            [letter, *map(str, counts)] for letter, counts in zip(letters, options["confusion"], strict=True)
+        ]
+        yield "Right option (row) and the likeliest to the reader (column)", ["", *letters], rows
     if scores["verdicts"]:
         total = sum(scores["verdicts"].values())
         rows = [
@@ -151,7 +162,11 @@ def _save(figure: Any, axes: Any, path: Path) -> None:
 
 def _counted(scores: Mapping[str, Any]) -> str:
     questions = scores["questions"]
-    said = f"{questions['asked']:,} questions, of which the documents answer {questions['answerable']:,}."
+    said = (
+        f"{questions['asked']:,} questions with options."
+        if "options" in scores
+        else f"{questions['asked']:,} questions, of which the documents answer {questions['answerable']:,}."
+    )
     if questions["left out"]:
         said += f" {questions['left out']:,} more could not be judged on this index."
     return said

@@ -10,18 +10,19 @@ from ragqa.analysis import is_han
 from ragqa.calibration import expected_calibration_error
 from ragqa.evaluation.abstention import brier, coverage_at, refusals, risk_coverage
 from ragqa.evaluation.blame import GOOD, RIGHT_F1, Verdict
+from ragqa.evaluation.classes import by_class, confusion
 from ragqa.evaluation.retrieval import (
     Measure,
     average_precision,
     hit_rate,
     ndcg,
-    per_query,
     precision,
     recall,
     reciprocal_rank,
 )
 from ragqa.evaluation.significance import mean_interval
-from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, run_of
+from ragqa.evaluation.trec import RERANKED, last_ranking, qrels_of, ranking_of
+from ragqa.evaluation.wording import ROUGE
 
 Record = Mapping[str, Any]
 
@@ -55,12 +56,12 @@ def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
         "questions": {"asked": len(records), "answerable": len(answerable), "left out": left_out},
         "retrieval": _retrieval(records),
         "answers": _answers(answerable),
-        "verdicts": {v.value: Counter(r["verdict"] for r in judged)[v.value] for v in Verdict}
-        if judged
-        else {},
+        "verdicts": _verdicts(judged),
         "confidence": _confidence(judged) if judged else {},
         "citations": _citations(judged),
     }
+    if by_option := [r for r in judged if "options" in r]:
+        found["options"] = _options(by_option)
     if all(languages.values()):
         found["answers by language"] = {name: _answers(mine) for name, mine in sorted(languages.items())}
     return found
@@ -68,41 +69,81 @@ def summarise(records: Sequence[Record], left_out: int = 0) -> dict[str, Any]:
 
 def question_scores(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     """Measure → question → score, for every measure that two runs are compared by."""
-    qrels = qrels_of(records)
-    run = run_of(records, last_ranking(records))
-    found = {name: per_query(measure, run, qrels) for name, measure in MEASURES.items()}
+    found = _of_ranking(records, last_ranking(records))
     answerable = [r for r in records if r["scores"] is not None]
-    for name in ("exact match", "F1", "ROUGE-L"):
-        found[name] = {r["id"]: float(r["scores"][name]) for r in answerable}
+    for name in ("exact match", "F1", *ROUGE, "BLEU", "accuracy"):
+        found[name] = {r["id"]: float(r["scores"][name]) for r in answerable if name in r["scores"]}
     found["right"] = {r["id"]: float(r["verdict"] in GOOD) for r in records if r["verdict"] is not None}
     return found
 
 
 def _retrieval(records: Sequence[Record]) -> dict[str, Any]:
-    qrels = qrels_of(records)
-    if not qrels:
+    if not any(r["gold rows"] for r in records):
         return {}
     names = [name for name in RANKINGS if any(name in r["rankings"] for r in records)]
     return {
-        name: {
-            label: _mean(list(per_query(measure, run_of(records, name), qrels).values()))
-            for label, measure in MEASURES.items()
-        }
+        name: {label: _mean(list(found.values())) for label, found in _of_ranking(records, name).items()}
         for name in names
     }
 
 
+def _of_ranking(records: Sequence[Record], name: str) -> dict[str, dict[str, float]]:
+    """Measure → question → score of one ranking, for each question with gold rows."""
+    found: dict[str, dict[str, float]] = {label: {} for label in MEASURES}
+    qrels = qrels_of(records)
+    for record in records:
+        if record["id"] in qrels:
+            ranking = ranking_of(record, name)
+            for label, measure in MEASURES.items():
+                found[label][record["id"]] = measure(ranking, qrels[record["id"]])
+    return found
+
+
 def _answers(answerable: Sequence[Record]) -> dict[str, Any]:
-    if not answerable:
-        return {}
-    return {name: _mean([r["scores"][name] for r in answerable]) for name in answerable[0]["scores"]}
+    names = dict.fromkeys(name for r in answerable for name in r["scores"])
+    return {name: _mean([r["scores"][name] for r in answerable if name in r["scores"]]) for name in names}
+
+
+def _verdicts(judged: Sequence[Record]) -> dict[str, int]:
+    """Verdict → questions; the one for options only where there are some."""
+    counts = Counter(r["verdict"] for r in judged)
+    shown = [v for v in Verdict if v is not Verdict.NOT_CHOSEN or any("options" in r for r in judged)]
+    return {v.value: counts[v.value] for v in shown} if judged else {}
+
+
+def _options(records: Sequence[Record]) -> dict[str, Any]:
+    """Each option by its letter as a class: its scores, and how often which was taken for which (row: the right one).
+
+    Counted is the option that the reader holds most likely, whatever the threshold.
+    """
+    said = [r for r in records if r["likeliest option"] is not None]
+    letters = [chr(ord("A") + n) for n in range(max(len(r["options"]) for r in records))]
+    matrix = confusion([r["right option"] for r in said], [r["likeliest option"] for r in said], len(letters))
+    return {
+        "classes": {
+            letter: {
+                "precision": round(c.precision, 4),
+                "recall": round(c.recall, 4),
+                "F1": round(c.f1, 4),
+                "n": c.support,
+            }
+            for letter, c in zip(letters, by_class(matrix), strict=True)
+        },
+        "confusion": matrix.tolist(),
+    }
 
 
 def outcomes(records: Sequence[Record]) -> tuple[Any, Any]:
     """Confidence of each candidate answer, (N,), and whether it is right, (N,), whatever the threshold."""
     confidence = np.array([r["confidence"] for r in records])
-    right = [r["scores"] is not None and r["scores"]["F1 before the threshold"] >= RIGHT_F1 for r in records]
-    return confidence, np.array(right, dtype=float)
+    return confidence, np.array([_right_before_threshold(r) for r in records], dtype=float)
+
+
+def _right_before_threshold(record: Record) -> bool:
+    if record["scores"] is None:
+        return False
+    measure = "accuracy" if "options" in record else "F1"
+    return bool(record["scores"][f"{measure} before the threshold"] >= RIGHT_F1)
 
 
 def _confidence(records: Sequence[Record]) -> dict[str, Any]:

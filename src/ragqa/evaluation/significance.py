@@ -6,6 +6,7 @@ Paired bootstrap for the interval (Efron and Tibshirani 1993; Koehn 2004), paire
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ import numpy.typing as npt
 SAMPLES = 10_000
 _BLOCK = 1_000
 """Samples drawn at once: 1,000 rows of 10,000 questions are 80 MB."""
+_FEW = 800
+"""Up to so many different scores, drawing how often each occurs is faster than drawing questions."""
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,11 @@ def paired(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Di
     if len(before) != len(after) or not len(before):
         raise ValueError(f"{len(before)} scores before, {len(after)} after")
     gains = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
-    rng = np.random.default_rng(seed)
     observed = float(gains.mean())
-    means, extreme = [], 0
-    for _ in range(SAMPLES // _BLOCK):
-        means.append(gains[rng.integers(len(gains), size=(_BLOCK, len(gains)))].mean(axis=1))
-        signs = rng.integers(2, size=(_BLOCK, len(gains)), dtype=np.int8) * 2 - 1
-        # Sums of equal terms in another order differ in the last bit, and are as extreme.
-        extreme += int((np.abs((signs * gains).mean(axis=1)) >= abs(observed) - 1e-12).sum())
-    low, high = _interval(np.concatenate(means))
+    # Sums of equal terms in another order differ in the last bit, and are as extreme.
+    swapped = np.abs(_swapped_means(gains, np.random.default_rng(seed)))
+    extreme = int((swapped >= abs(observed) - 1e-12).sum())
+    low, high = _interval(_sampled_means(gains, np.random.default_rng(seed)))
     return Difference(observed, low, high, (1 + extreme) / (1 + SAMPLES), len(gains))
 
 
@@ -58,13 +59,7 @@ def mean_interval(scores: Sequence[float], seed: int = 0) -> tuple[float, float]
     """
     if not len(scores):
         raise ValueError("no scores")
-    values = np.asarray(scores, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    means = [
-        values[rng.integers(len(values), size=(_BLOCK, len(values)))].mean(axis=1)
-        for _ in range(SAMPLES // _BLOCK)
-    ]
-    return _interval(np.concatenate(means))
+    return _interval(_sampled_means(np.asarray(scores, dtype=np.float64), np.random.default_rng(seed)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -77,6 +72,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def _interval(means: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _sampled_means(values: Floats, rng: np.random.Generator) -> Floats:
+    """Means of as many questions as there are, drawn with replacement, (SAMPLES,).
+
+    How often each different score is drawn is multinomial: questions of equal scores need no draws of their own.
+    """
+    different, counts = np.unique(values, return_counts=True)
+    if len(different) <= _FEW:
+        drawn = rng.multinomial(len(values), counts / len(values), size=SAMPLES)
+        return np.asarray(drawn @ different / len(values))
+    blocks = (rng.integers(len(values), size=(_BLOCK, len(values))) for _ in range(SAMPLES // _BLOCK))
+    return np.concatenate([values[rows].mean(axis=1) for rows in blocks])
+
+
+def _swapped_means(gains: Floats, rng: np.random.Generator) -> Floats:
+    """Means of the gains, the sign of each turned or not, (SAMPLES,).
+
+    Of n gains of equal size as many stay as a fair coin shows heads in n throws.
+    """
+    sizes, counts = np.unique(np.abs(gains), return_counts=True)
+    if len(sizes) > _FEW:
+        sizes, counts = gains, np.ones(len(gains), dtype=np.int8)
+    kept = (_heads(rng, counts) for _ in range(SAMPLES // _BLOCK))
+    return np.concatenate([(2 * heads - counts) @ sizes / len(gains) for heads in kept])
+
+
+def _heads(rng: np.random.Generator, throws: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How often a fair coin shows heads in so many throws, (_BLOCK, N)."""
+    size = (_BLOCK, len(throws))
+    return (
+        rng.integers(2, size=size, dtype=np.int8) if (throws == 1).all() else rng.binomial(throws, 0.5, size)
+    )
+
+
+def _interval(means: Floats) -> tuple[float, float]:
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)

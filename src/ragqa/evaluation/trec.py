@@ -27,9 +27,13 @@ def last_ranking(records: Sequence[Mapping[str, Any]]) -> str:
 def run_of(records: Sequence[Mapping[str, Any]], ranking: str) -> Run:
     """One ranking of every question; the score of a document is its place, turned round."""
     return {
-        r["id"]: {str(row): -float(place) for place, row in enumerate(r["rankings"].get(ranking, ()))}
-        for r in records
+        r["id"]: {row: -float(place) for place, row in enumerate(ranking_of(r, ranking))} for r in records
     }
+
+
+def ranking_of(record: Mapping[str, Any], ranking: str) -> list[str]:
+    """One ranking of a question, best first; empty where the question has none of this name."""
+    return [str(row) for row in record["rankings"].get(ranking, ())]
 
 
 def run_lines(run: Run, tag: str) -> str:

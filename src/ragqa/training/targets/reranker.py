@@ -95,8 +95,7 @@ class _Ranked:
         found: dict[str, list[float]] = {name: [] for name in MEASURES}
         for example, hits, mine in zip(self.examples, self.hits, judged, strict=True):
             ranked = combined(hits, mine, weight)
-            # By place, not by score: hits of equal score keep the order that they are shown in.
-            ranking = {hit.passage.id: -float(place) for place, hit in enumerate(ranked)}
+            ranking = [hit.passage.id for hit in ranked]
             right = {p.id: 1 for p in example.positives}
             for name, measure in MEASURES.items():
                 found[name].append(measure(ranking, right))

@@ -18,7 +18,7 @@ from ragqa.data import distinct_passages
 from ragqa.data.faults import OnBad
 from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
 from ragqa.errors import TrainingError
-from ragqa.evaluation.retrieval import Measure, ndcg, recall
+from ragqa.evaluation.retrieval import Measure, ndcg, ranked, recall
 from ragqa.layout import Layout, read_layout
 from ragqa.models.bi_encoder import BiEncoder, load_encoder
 from ragqa.protocols import Vectors
@@ -162,7 +162,7 @@ class _Search:
         for example, values, rows in zip(
             self.examples, top.values.tolist(), top.indices.tolist(), strict=True
         ):
-            ranking = {self.passages[row].id: value for row, value in zip(rows, values, strict=True)}
+            ranking = ranked({self.passages[row].id: value for row, value in zip(rows, values, strict=True)})
             right = {p.id: 1 for p in example.positives}
             for name, measure in MEASURES.items():
                 found[name].append(measure(ranking, right))

@@ -1,0 +1,69 @@
+"""How long a question takes, asked alone: the time of each stage, questions a second, and memory."""
+
+import random
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ragqa.evaluation.latency import quantiles
+from ragqa.pipeline import Pipeline
+from ragqa.types import Query
+
+SAMPLE = 50
+"""Questions that are asked one by one."""
+
+MOST_SECONDS = 30.0
+"""After so long no further one is asked: a slow reader must not double the time of an evaluation."""
+
+TOTAL = "total"
+_STAGES = ("encode", "dense", "bm25", "fuse", "rerank", "read")
+
+
+def measure(pipeline: Pipeline, queries: Sequence[Query], *, read: bool = True) -> dict[str, Any]:
+    """Milliseconds of each stage and in all, over questions drawn by a fixed seed and asked one at a time.
+
+    The account of time that the pipeline keeps begins anew.
+
+    Args:
+        read: whether the reader takes part; otherwise the time ends with the hits.
+
+    Returns:
+        ``questions`` asked; ``milliseconds``: stage → p50, p95, p99 (stages that did not run are missing);
+        ``questions a second``; ``peak memory in MB`` of the whole process until now.
+    """
+    drawn = random.Random(0).sample(list(queries), min(SAMPLE, len(queries)))
+    times: dict[str, list[float]] = {}
+    _timed(pipeline, drawn[0], read)  # models are loaded at the first question
+    started = time.perf_counter()
+    for query in drawn:
+        if time.perf_counter() - started > MOST_SECONDS:
+            break
+        for stage, taken in _timed(pipeline, query, read).items():
+            times.setdefault(stage, []).append(1000 * taken)
+    return {
+        "questions": len(times[TOTAL]),
+        "milliseconds": {stage: quantiles(mine) for stage, mine in times.items()},
+        "questions a second": round(1000 * len(times[TOTAL]) / sum(times[TOTAL]), 1),
+        "peak memory in MB": peak_memory(),
+    }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, in MB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _timed(pipeline: Pipeline, query: Query, read: bool) -> dict[str, float]:
+    """Seconds of each stage for one question, and of all together."""
+    pipeline.timings.seconds = {}
+    started = time.perf_counter()
+    if read:
+        pipeline.ask_many([query])
+    else:
+        pipeline.retrieve([query])
+    total = time.perf_counter() - started
+    taken = pipeline.timings.seconds
+    return {**{stage: taken[stage] for stage in _STAGES if stage in taken}, TOTAL: total}
