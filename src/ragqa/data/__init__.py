@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ragqa.data import beir, commonsenseqa, jsonl, located, race, squad
+from ragqa.data import beir, commonsenseqa, instructions, jsonl, located, race, squad
 from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage
 
 ACCEPTED = (
     'JSON Lines with "question" and "passage" or "choices", JSON in the form of SQuAD, JSON Lines of '
-    "CommonsenseQA, a folder in the form of BEIR or of RACE"
+    "CommonsenseQA, a JSON array of instructions with options, a folder in the form of BEIR or of RACE"
 )
 
 
@@ -87,7 +87,9 @@ def read(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> l
     if not first:
         raise DataError(f"{path} is empty", accepted=ACCEPTED)
     record = _record(first)
-    if record is None:
+    if instructions.is_text(first):
+        examples = instructions.load(path, on_bad)
+    elif record is None:
         examples = squad.load(path, on_bad)
     elif commonsenseqa.is_record(record):
         examples = commonsenseqa.load(path, on_bad)
