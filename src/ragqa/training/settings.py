@@ -307,6 +307,9 @@ class RetrieverRun(Run):
         description="train what encodes passages, too: an index must then be embedded anew (ragqa index --reembed)",
     )
     temperature: float = Field(0.05, gt=0, description="the cosines are divided by it")
+    hard_negatives: int = Field(
+        1, ge=0, description="of both sides: passages like its own that each group is set against, too"
+    )
     matryoshka: tuple[int, ...] = Field(
         (), description="sizes to which vectors shall be cut without much loss (encoder.dimensions)"
     )
@@ -317,7 +320,7 @@ class RetrieverRun(Run):
     negative_passages: int = Field(
         50_000,
         ge=1,
-        description="passages of the training documents, at most, that each question is set against",
+        description="passages of training documents, at most, to set questions against or draw negatives from",
     )
     validation_passages: int = Field(
         2000, ge=1, description="passages that held-out questions are searched in, at least their own"

@@ -78,10 +78,10 @@ def objective_of(bert: Path, *, both_sides: bool, **more: Any) -> tuple[Contrast
 
 
 def test_a_group_is_a_passage_with_all_its_questions(tiny_bert: Path) -> None:
-    objective, groups = objective_of(tiny_bert, both_sides=True)
+    objective, groups = objective_of(tiny_bert, both_sides=False)
     assert [len(g.questions) for g in groups] == [2, 1, 1]
     batch = objective.collate(groups)
-    assert len(batch.rows) == 3
+    assert not batch.passages
     gold = dict(batch.right[batch.shares == 1].tolist())
     assert sorted(gold.values()) == [0, 0, 2, 3]  # rows in order of appearance; the otter is row 1
     ((place, row),) = batch.right[batch.shares == 0].tolist()
@@ -89,7 +89,27 @@ def test_a_group_is_a_passage_with_all_its_questions(tiny_bert: Path) -> None:
     assert gold[place] == 0
 
 
-def test_shares_of_passages_that_are_not_in_the_bank_go_to_the_others(tiny_bert: Path) -> None:
+def test_both_sides_compete_within_the_batch_with_neighbours_that_are_not_right(tiny_bert: Path) -> None:
+    objective, groups = objective_of(tiny_bert, both_sides=True, hard_negatives=1)
+    walrus = groups[0]
+    own, negative = walrus.passages
+    assert own == walrus.row
+    assert negative in {2, 3}  # the otter, row 1, answers one of its questions
+    batch = objective.collate([walrus])
+    assert sum(len(ids) for ids, *_ in batch.passages) == 2
+    order = sorted(walrus.passages, key=lambda row: (len(walrus.passages[row]), row))
+    assert batch.right.tolist() == [[0, order.index(0)], [1, order.index(0)]]
+    assert batch.shares.tolist() == [1, 1]  # the otter is not in this batch
+    drawn = {
+        row
+        for seed in range(20)
+        if (group := objective.group(examples()[0], np.random.default_rng(seed))) is not None
+        for row in group.passages
+    }
+    assert drawn == {0, 2, 3}
+
+
+def test_shares_of_passages_that_are_not_known_go_to_the_others(tiny_bert: Path) -> None:
     objective, _ = objective_of(tiny_bert, both_sides=False)
     known = [p for e in examples() for p in e.positives]
     strange = Passage("elsewhere", 0, 1, "a lynx")
@@ -97,9 +117,9 @@ def test_shares_of_passages_that_are_not_in_the_bank_go_to_the_others(tiny_bert:
     objective.prepare([asked])
     group = objective.group(asked, np.random.default_rng(0))
     assert group is not None
-    rows, shares = zip(*group.right[0], strict=True)
-    assert rows == (0, 2)
-    assert shares == pytest.approx((0.5 / 0.7, 0.2 / 0.7))
+    batch = objective.collate([group])
+    assert batch.right.tolist() == [[0, 0], [0, 2]]
+    assert batch.shares.tolist() == pytest.approx([0.5 / 0.7, 0.2 / 0.7])
 
 
 @pytest.mark.parametrize("both_sides", [False, True])
@@ -119,14 +139,15 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole(
         assert torch.allclose(gradient, pieces[name], atol=1e-5), name
 
 
-def test_the_bank_follows_the_passages_that_are_trained(tiny_bert: Path) -> None:
-    model = BiEncoder.from_folder(tiny_bert, training=True)
-    for both_sides in (False, True):
-        objective, groups = objective_of(tiny_bert, both_sides=both_sides)
-        before = objective.bank.clone()
-        objective.loss(model, objective.collate(groups[:1]))
-        moved = (objective.bank != before).any(1).tolist()
-        assert moved == [both_sides, False, False, False]
+def test_both_sides_learn_from_fresh_vectors_alone(tiny_bert: Path) -> None:
+    """Vectors from before training would reward a model for moving everything away from them."""
+    model = BiEncoder.from_folder(tiny_bert)
+    losses = []
+    for factor in (1, -1):
+        objective, groups = objective_of(tiny_bert, both_sides=True, hard_negatives=0)
+        objective.vectors *= factor
+        losses.append(objective.loss(model, objective.collate(groups)).item())
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("both_sides", [False, True])
@@ -138,11 +159,11 @@ def test_a_loss_over_sizes_is_the_mean_of_those_of_shortened_vectors(
     batch = objective.collate(groups)
     found = objective.loss(model, batch)
     queries = contrastive.encode(model, batch.questions)
+    passages = contrastive.encode(model, batch.passages) if both_sides else objective.vectors
     expected = []
     for size in (4, 16, 32):
         q, p = (
-            vectors[:, :size] / vectors[:, :size].norm(dim=1, keepdim=True)
-            for vectors in (queries, objective.bank)
+            vectors[:, :size] / vectors[:, :size].norm(dim=1, keepdim=True) for vectors in (queries, passages)
         )
         scores = q @ p.T / objective.temperature
         for place, row in batch.right[batch.shares == 0].tolist():

@@ -6,14 +6,16 @@ of the questions and p of the passages, and temperature τ, the loss of a questi
     − q·p₊ / τ + log Σ_{p ∈ {p₊} ∪ N} exp(q·p / τ)
 
 and with several right passages, each worth a share s of the target, − Σ s q·p₊ / τ takes the first place (Izacard and
-Grave 2021, arXiv:2012.04584). N are the passages of the other training documents and of its own, but those that answer
-the question, too. Their vectors come from a bank: those of the batch are fresh, the others as they were when last
-encoded (Wang et al. 2020, arXiv:1912.06798), so that every question meets the hardest passages at no cost. Where only
-the query side is trained no vector of the bank ever changes, and the loss is exact.
+Grave 2021, arXiv:2012.04584). A passage that answers the question, too, stays out of N.
+
+Where only the query side is trained, N are all passages of the training documents: their vectors never change, so that
+every question meets the hardest of them at no cost, and the loss is exact. Where both sides are trained, N are the
+passages of the batch (Karpukhin et al. 2020, arXiv:2004.04906), to which each group brings some that are like its own.
+Vectors kept from earlier steps are no substitute: both sides together just move away from where they were.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,38 +31,45 @@ from ragqa.types import Example, Passage
 Inputs = tuple[Tensor, Tensor, Tensor]
 """Ids, attention mask and token types, each (N, L)."""
 
+NEIGHBOURS = 16
+"""Passages like its own from which a group draws its hard negatives."""
+
 CHUNK_ROWS = 32
 """Texts whose activations are in memory at once: a larger batch is encoded piece by piece, and again for its
 gradient (Gao et al. 2021, arXiv:2101.06983)."""
 
 
+Ids = tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PassageGroup:
-    """The row of a passage in the bank, its token ids where they are needed, and those of its questions.
+    """The row of a passage, and the token ids of its questions.
 
     ``right`` holds, for each question, its right rows with their shares; one with share 0 counts neither way.
+    ``passages`` are the token ids by row that are encoded anew: its own and the negatives it brings; empty where
+    passages are not trained.
     """
 
     row: int
-    passage: tuple[int, ...]
-    questions: tuple[tuple[int, ...], ...]
+    questions: tuple[Ids, ...]
     right: tuple[tuple[tuple[int, float], ...], ...]
+    passages: Mapping[int, Ids]
 
     @property
     def length(self) -> int:
-        return max(map(len, (self.passage, *self.questions)))
+        return max(map(len, (*self.passages.values(), *self.questions)))
 
 
 @dataclass(frozen=True, slots=True)
 class ContrastiveBatch:
-    """Questions (Q rows) and passages (P rows) as chunks of inputs; ``rows`` (P,) in the bank.
+    """Questions (Q rows) and passages (P rows) as chunks of inputs; no passages where the stored vectors stand for all.
 
-    ``right`` (R, 2) holds pairs of question and bank row, ``shares`` (R,) what each is worth of the question's target.
+    ``right`` (R, 2) holds pairs of question and passage, ``shares`` (R,) what each is worth of the question's target.
     """
 
     questions: tuple[Inputs, ...]
     passages: tuple[Inputs, ...]
-    rows: Tensor
     right: Tensor
     shares: Tensor
 
@@ -70,8 +79,10 @@ class ContrastiveObjective:
 
     Args:
         passages: those of the training documents.
-        vectors: (N, D), theirs from the encoder before training: the bank.
-        both_sides: encode the passages of a batch anew, with gradients; otherwise the bank stands for them.
+        vectors: (N, D), theirs from the encoder before training.
+        both_sides: encode the passages of a batch anew, with gradients; otherwise ``vectors`` stand for them.
+        hard_negatives: of both sides, passages that a group brings along beside its own, drawn anew each epoch from
+            the ``NEIGHBOURS`` whose ``vectors`` are nearest to it.
         prompts: what is written before a query and before a passage.
         sizes: the loss is the mean over vectors cut to their first so many dimensions, and whole (Kusupati et al.
             2022, arXiv:2205.13147); empty for whole vectors alone.
@@ -85,16 +96,21 @@ class ContrastiveObjective:
         *,
         both_sides: bool,
         temperature: float,
+        hard_negatives: int = 1,
         prompts: tuple[str, str] = ("", ""),
         sizes: Sequence[int] = (),
     ) -> None:
         self._tokenizer = tokenizer
+        self._passages = passages
         self._rows = {passage.id: row for row, passage in enumerate(passages)}
-        self.bank = torch.from_numpy(np.array(vectors, dtype=np.float32))
+        self.vectors = torch.from_numpy(np.array(vectors, dtype=np.float32))
         self.both_sides, self.temperature = both_sides, temperature
-        self.sizes = sorted({*sizes, self.bank.shape[1]})
+        self.hard_negatives = hard_negatives if both_sides else 0
+        self.sizes = sorted({*sizes, self.vectors.shape[1]})
         self._query_prompt, self._passage_prompt = prompts
         self._groups: dict[tuple[str, str], PassageGroup] = {}
+        self._near: dict[int, list[int]] = {}
+        self._ids_of: dict[int, Ids] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Gather the questions of each passage; the first example of a passage stands for its group."""
@@ -103,45 +119,70 @@ class ContrastiveObjective:
             if example.positives and example.positives[0].id in self._rows:
                 by_passage.setdefault(example.positives[0].id, []).append(example)
         for mine in by_passage.values():
-            passage = mine[0].positives[0]
-            self._groups[mine[0].query.id, passage.id] = PassageGroup(
-                self._rows[passage.id],
-                self._ids([self._passage_prompt + passage.titled_text])[0] if self.both_sides else (),
+            row = self._rows[mine[0].positives[0].id]
+            self._groups[mine[0].query.id, mine[0].positives[0].id] = PassageGroup(
+                row,
                 tuple(self._ids([self._query_prompt + e.query.text for e in mine])),
                 tuple(self._right(e) for e in mine),
+                {row: self._ids_at(row)} if self.both_sides else {},
             )
+        if self.hard_negatives:
+            self._near = self._neighbours()
 
     def _right(self, example: Example) -> tuple[tuple[int, float], ...]:
-        """The right rows with their shares, which are 1 together, whatever is not in the bank."""
+        """The right rows that are known, with their shares."""
         shares = example.shares or (1.0, *[0.0] * (len(example.positives) - 1))
-        known = [
-            (self._rows[p.id], share)
-            for p, share in zip(example.positives, shares, strict=True)
-            if p.id in self._rows
-        ]
-        total = sum(share for _, share in known)
-        return tuple((row, share / total) for row, share in known)
+        pairs = zip(example.positives, shares, strict=True)
+        return tuple((self._rows[p.id], share) for p, share in pairs if p.id in self._rows)
 
-    def _ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    def _neighbours(self) -> dict[int, list[int]]:
+        """The rows nearest to that of each group, without those that are right for a question of it."""
+        groups, found = list(self._groups.values()), {}
+        for at in range(0, len(groups), 1024):
+            few = groups[at : at + 1024]
+            scores = self.vectors[[group.row for group in few]] @ self.vectors.T
+            for place, group in enumerate(few):
+                scores[place, [row for right in group.right for row, _ in right]] = -torch.inf
+            count = min(NEIGHBOURS, scores.shape[1])
+            for group, values, rows in zip(few, *scores.topk(count, 1), strict=True):
+                found[group.row] = rows[values.isfinite()].tolist()
+        return found
+
+    def _ids(self, texts: Sequence[str]) -> list[Ids]:
         encoded = self._tokenizer.encode_batch_fast(list(texts))
         return [tuple(one.ids) for one in encoded]
 
+    def _ids_at(self, row: int) -> Ids:
+        if row not in self._ids_of:
+            (self._ids_of[row],) = self._ids([self._passage_prompt + self._passages[row].titled_text])
+        return self._ids_of[row]
+
     def group(self, example: Example, rng: np.random.Generator) -> PassageGroup | None:
         """The group that ``example`` stands for, or None when another one of its passage does."""
-        return self._groups.get((example.query.id, example.positives[0].id)) if example.positives else None
+        if not example.positives:
+            return None
+        group = self._groups.get((example.query.id, example.positives[0].id))
+        if group is None or not self.hard_negatives:
+            return group
+        near = self._near[group.row]
+        drawn = rng.choice(near, min(len(near), self.hard_negatives), replace=False).tolist() if near else []
+        return replace(group, passages={**group.passages, **{row: self._ids_at(row) for row in drawn}})
 
     def collate(self, groups: Sequence[PassageGroup]) -> ContrastiveBatch:
         """Chunks of like length of all questions and passages of ``groups``."""
-        asked = [
-            (ids, right) for group in groups for ids, right in zip(group.questions, group.right, strict=True)
-        ]
+        asked = [pair for group in groups for pair in zip(group.questions, group.right, strict=True)]
         asked.sort(key=lambda one: len(one[0]))
-        read = sorted(groups, key=lambda group: len(group.passage))
-        right = [(place, row, share) for place, (_, mine) in enumerate(asked) for row, share in mine]
+        read = {row: ids for group in groups for row, ids in group.passages.items()}
+        rows = sorted(read, key=lambda row: (len(read[row]), row))
+        place_of = {row: place for place, row in enumerate(rows)} if self.both_sides else None
+        right = [
+            (place, *pair)
+            for place, (_, mine) in enumerate(asked)
+            for pair in _together(mine if place_of is None else _placed(mine, place_of))
+        ]
         return ContrastiveBatch(
             chunks([ids for ids, _ in asked]),
-            chunks([group.passage for group in read]) if self.both_sides else (),
-            torch.tensor([group.row for group in read]),
+            chunks([read[row] for row in rows]),
             torch.tensor([(place, row) for place, row, _ in right]),
             torch.tensor([share for *_, share in right]),
         )
@@ -149,27 +190,39 @@ class ContrastiveObjective:
     def loss(self, model: Any, batch: ContrastiveBatch) -> Tensor:
         """Mean loss over the questions of ``batch``."""
         queries = encode(model, batch.questions)
-        bank = self.bank
-        if self.both_sides:
-            fresh = encode(model, batch.passages)
-            self.bank[batch.rows] = fresh.detach()
-            bank = self.bank.index_copy(0, batch.rows, fresh)
+        passages = encode(model, batch.passages) if self.both_sides else self.vectors
         losses = [
             contrastive_loss(
-                shortened(queries, size), shortened(bank, size), batch.right, batch.shares, self.temperature
+                shortened(queries, size),
+                shortened(passages, size),
+                batch.right,
+                batch.shares,
+                self.temperature,
             )
             for size in self.sizes
         ]
         return torch.stack(losses).mean()
 
     def state(self) -> dict[str, Tensor]:
-        """The bank, where it changes."""
-        return {"bank": self.bank} if self.both_sides else {}
+        """Nothing of this objective changes."""
+        return {}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` gave."""
-        if self.both_sides:
-            self.bank = state["bank"].clone()
+        """There is nothing to take."""
+
+
+Right = Sequence[tuple[int, float]]
+
+
+def _placed(right: Right, place_of: Mapping[int, int]) -> list[tuple[int, float]]:
+    """Those of the right rows that have a place in the batch, by their place."""
+    return [(place_of[row], share) for row, share in right if row in place_of]
+
+
+def _together(right: Right) -> list[tuple[int, float]]:
+    """The shares as parts of 1, whatever is missing."""
+    total = sum(share for _, share in right)
+    return [(row, share / total) for row, share in right]
 
 
 def encode(model: Any, batches: Sequence[Inputs]) -> Tensor:

@@ -46,8 +46,8 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
     """The encoder of ``run``.
 
     Raises:
-        TrainingError: the backbone only adds to another one, or lacks such sizes; several processes would each have
-            a bank.
+        TrainingError: the backbone only adds to another one, or lacks such sizes; several processes would each
+            set questions against the passages of their own part.
     """
     if run.both_sides and Workers.joined().count > 1:
         raise TrainingError(
@@ -87,6 +87,7 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             _untuned(run).encode_passages([p.titled_text for p in learned]),
             both_sides=run.both_sides,
             temperature=run.temperature,
+            hard_negatives=run.hard_negatives,
             prompts=(layout.query_prompt, layout.passage_prompt),
             sizes=run.matryoshka,
         ),
