@@ -9,10 +9,11 @@ import Stemmer
 VERSION = 1
 """Part of the index fingerprint: raise it whenever ``terms`` changes."""
 
-_HAN = r"\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+HAN = r"\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+"""Han characters, for use within the brackets of a pattern."""
 # A run of Han characters, or a word: letters, digits and inner apostrophes of any other script.
-_TOKEN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+(?:['’][^\W_{_HAN}]+)*")
-_HAN_START = re.compile(rf"[{_HAN}]")
+_TOKEN = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+(?:['’][^\W_{HAN}]+)*")
+_HAN_START = re.compile(rf"[{HAN}]")
 
 _STOP_WORDS = """
 a an and are as at be but by for if in into is it no not of on or such that the their then there these they

@@ -33,6 +33,10 @@ def test_question_and_options_are_taken_apart(tmp_path: Path) -> None:
     ("record", "says"),
     [
         ({"instruction": ASKED, "answer": "answer4"}, "'answer4' is none of answer1, answer2, answer3"),
+        (
+            {"instruction": ASKED.replace("paint", "air scatters blue"), "answer": "answer1"},
+            "2 different options",
+        ),
         ({"instruction": "Tell a joke.", "answer": "answer1"}, "no question with answers"),
         ({"answer": "answer1"}, "instruction"),
         ("no record", "record 2: TypeError"),
@@ -58,11 +62,16 @@ def test_every_published_question_is_understood() -> None:
     folder = Path(os.environ.get("RAGQA_DATA", "../shared/data")) / "arc_obqa"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there: set RAGQA_DATA")
-    found = {name: read(folder / name / "train.json") for name in ("ARC-Easy", "ARC-Challenge", "openbookqa")}
+    doubled: list[DataError] = []  # three questions of OpenBookQA have an option twice
+    found = {
+        name: read(folder / name / "train.json", doubled.append)
+        for name in ("ARC-Easy", "ARC-Challenge", "openbookqa")
+    }
+    assert len(doubled) == 3
     assert {name: len(examples) for name, examples in found.items()} == {
         "ARC-Easy": 2251,
         "ARC-Challenge": 1119,
-        "openbookqa": 4957,
+        "openbookqa": 4954,
     }
     for examples in found.values():
         assert all(3 <= len(e.query.choices) <= 5 for e in examples)

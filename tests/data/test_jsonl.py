@@ -64,6 +64,14 @@ def test_equal_passages_are_one_and_unlike_ones_of_a_document_have_places_of_the
         (lease(start=3), "answer 'May' does not stand at character 3"),
         (lease(answers=[" "]), "answers: one is blank"),
         (lease(answer="May"), "answer: "),
+        (
+            lease(also=[{"passage": "May.", "share": 0.6}, {"passage": "In May.", "share": 0.4}]),
+            "also: the shares are 1 together",
+        ),
+        (
+            lease(answers=[], also=[{"passage": "May."}]),
+            "also: other passages answer, but there are no answers",
+        ),
         ({"question": "Why?"}, "passage: "),
         ("[1, 2]", "is no JSON object (a value of another kind)"),
         ("{", "is no JSON object"),

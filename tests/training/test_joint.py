@@ -75,12 +75,13 @@ def first_reader(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, ques
 
 
 def described(output: Path, bert: Path, reader: Path, **more: Any) -> dict[str, Any]:
-    shared = {"backbone": str(bert), "validation_documents": 1}
+    shared = {"backbone": str(bert)}
     schedule = {"epochs": 3, "batch_groups": 8, "learning_rate": 1e-3, "validate_steps": 3}
     return {
         "output": output,
         "top_k": 8,
-        "least_likelihood": 0.0,
+        "validation_documents": 1,
+        "least_likelihood": 1e-9,
         "test_questions": 6,
         "retriever": {**shared, "both_sides": True, "schedule": schedule},
         "reader": {**shared, "start_from": str(reader), "hard_negatives": 0, "schedule": schedule},
@@ -111,12 +112,30 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
     assert encoder.dimension == 32
     assert reader.span.threshold == read_calibration(first_reader).span.threshold
 
+    # Other settings are another run, whatever stands in the folder.
+    other = JointRun.model_validate({**values, "top_k": 7})
+    with pytest.raises(TrainingError, match="was begun with other data or settings"):
+        finetune_jointly(other, resume=True, report=lambda _: None, recording=unheard)
+
     # Nothing is searched, read or trained again.
     again: list[dict[str, Any]] = []
     written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
     finetune_jointly(run, resume=True, report=again.append, recording=unheard)
     assert not any("labelled" in r for r in again)
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+
+    # A run that begins again and dies leaves nothing that its resumption could take for its own.
+    class Died(Exception):
+        pass
+
+    def dies(values: dict[str, Any]) -> None:
+        if "stage" in values:
+            raise Died
+
+    with pytest.raises(Died):
+        finetune_jointly(other, resume=False, report=dies, recording=unheard)
+    assert not (tmp_path / "round_1" / LABELS).exists()
+    assert not list(tmp_path.glob("round_1/*/model/README.md"))
 
 
 @pytest.mark.slow
@@ -140,7 +159,11 @@ def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
         for part, key in (("reader", "start_from"), ("retriever", "backbone"))
         for n in (1, 2)
     ]
-    first = tmp_path / "round_1"
+    first, held_out = tmp_path / "round_1", set()
+    for n in (1, 2):
+        run_of = json.loads((tmp_path / f"round_{n}" / "reader" / "model" / "run.json").read_text())
+        held_out.add(tuple(run_of["validation_documents"]))
+    assert len(held_out) == 1
     assert begun == [
         str(first_reader),
         str(first / "reader" / "model"),
@@ -153,7 +176,12 @@ def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
     ("change", "error", "says"),
     [
         ({"retriever": {"output": "x"}}, ConfigError, "retriever.output is decided by the joint run"),
-        ({"reader": {"hard_negatves": 1}}, ConfigError, "hard_negatves"),
+        ({"reader": {"hard_negatves": 1}}, ConfigError, "reader.hard_negatves"),
+        (
+            {"retriever": {"both_sides": True, "tuning": "adapter"}},
+            TrainingError,
+            "adapter only adds",
+        ),
         ({"test_questions": 30}, TrainingError, "6 questions with answers are left"),
     ],
 )
@@ -167,6 +195,33 @@ def test_settings_that_do_not_fit_are_refused(
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     with pytest.raises(error, match=says):
         plan_jointly(load_run(path, JointRun), lambda _: None)
+
+
+def test_a_model_inside_the_folder_of_the_run_is_refused(tmp_path: Path, pairs: Path, index: Path) -> None:
+    inside = tmp_path / "run" / "round_2" / "reader" / "model"
+    run = JointRun.model_validate(
+        {"data": pairs, "index": index, "output": tmp_path / "run", "reader": {"start_from": str(inside)}}
+    )
+    with pytest.raises(TrainingError, match="lies in the folder that the run writes to"):
+        plan_jointly(run, lambda _: None)
+
+
+def test_places_in_an_index_are_no_documents(tmp_path: Path) -> None:
+    asked = [
+        {"question": f"Who is {n}?", "answers": [f"N{n}"], "document": "a.md", "start": n, "end": n + 2}
+        for n in range(40)
+    ]
+    path = tmp_path / "located.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    with pytest.raises(TrainingError, match="no documents in which the answers could stand"):
+        plan_jointly(JointRun(data=(path,), output=tmp_path), lambda _: None)
+
+
+def test_questions_without_answers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.jsonl"
+    path.write_text('{"question": "Who?", "passage": "Nobody.", "answers": []}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"none of the questions of .* has an answer"):
+        plan_jointly(JointRun(data=(path,), output=tmp_path), lambda _: None)
 
 
 def test_pairs_without_documents_are_refused(tmp_path: Path, pairs: Path) -> None:

@@ -13,7 +13,7 @@ from ragqa.data import jsonl
 from ragqa.readers.extractive import ScoredPassage
 from ragqa.training.labelling import Borne, borne_out, line, occurrences
 from ragqa.types import Example, Passage, Query, Span
-from ragqa.windows import Windower, lay_out, load_tokenizer, pad
+from ragqa.windows import Windower, lay_out, load_tokenizer, pad, token_span
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,9 @@ from ragqa.windows import Windower, lay_out, load_tokenizer, pad
         ("It cost $5 or 15.", "$5", [(8, 10)]),
         ("It cost 15 or 5.", "5", [(14, 15)]),
         ("红楼梦的作者是曹雪芹。", "曹雪芹", [(7, 10)]),
+        ("红楼梦成书于1784年，作者", "1784年", [(6, 11)]),
+        ("模型使用Adam优化器训练", "Adam", [(4, 8)]),
+        ("模型使用Adams优化器训练", "Adam", []),
         ("a+b", "a+b", [(0, 3)]),
         ("nothing", " ", []),
     ],
@@ -78,10 +81,23 @@ def test_the_likelihood_is_the_product_of_both_shares_summed_over_the_places(
 
 def test_an_occurrence_in_two_windows_counts_in_both(tiny_bert: Path) -> None:
     text = "the walrus lives in the forest " * 30
-    passages, read = read_of(tiny_bert, [text], 3)
-    assert len(read[0].windows) > 1
-    (borne,) = borne_out(["forest"], passages, read)
-    assert 0 < borne.likelihood < 1
+    passages, (read,) = read_of(tiny_bert, [text], 3)
+    start, end, answerable = read.stacked
+    p_start, p_end = (np.where(answerable, np.exp(s), 0) / np.exp(s)[answerable].sum() for s in (start, end))
+    wanted, times = 0.0, []
+    for span in occurrences(text, ["forest"]):
+        tokens = token_span(read.text, span.start, span.end)
+        assert tokens is not None
+        holding = [
+            (row, window.text_at + tokens[0] - window.first)
+            for row, window in enumerate(read.windows)
+            if window.first <= tokens[0] < window.first + window.length
+        ]
+        times.append(len(holding))
+        wanted += sum(p_start[row, at] * p_end[row, at] for row, at in holding)
+    assert set(times) == {1, 2}
+    (borne,) = borne_out(["forest"], passages, [read])
+    assert borne.likelihood == pytest.approx(wanted)
 
 
 def test_labels_are_read_back_as_they_were_made(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_parts_share_no_document_and_lose_no_question(
     assert split == by_document(EXAMPLES, validation, test, seed)
 
 
+@given(st.integers(0, 99), st.sets(st.integers(0, 30), max_size=8))
+def test_documents_may_be_held_out_by_name(seed: int, numbers: set[int]) -> None:
+    names = [f"d{number}" for number in sorted(numbers)]
+    split = by_document(EXAMPLES, names, 1, seed)
+    assert {document_of(e) for e in split.validation} == {f"d{n}" for n in numbers if n < 23}
+    assert len({document_of(e) for e in split.test}) == 1
+
+
 def test_questions_that_nothing_answers_are_split_too() -> None:
     split = by_document(EXAMPLES, None, None, 1)
     for part in (split.training, split.validation, split.test):

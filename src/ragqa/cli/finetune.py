@@ -127,7 +127,10 @@ _enrol(
 
 @app.command("joint")
 def joint(
-    data: Data = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Questions with answers, no passages needed; may be given repeatedly."),
+    ] = None,
     config: Config = None,
     index: Annotated[
         Path | None, typer.Option("--index", help="Index whose passages hold the answers.")

@@ -39,15 +39,22 @@ def read_pairs(
     """The questions with answers of several files, drawn as ``read_all`` does; none needs a passage.
 
     Raises:
-        DataError: see ``read``.
+        DataError: see ``read``; or none of them has an answer.
     """
 
     def one(path: Path) -> list[Example]:
         if path.is_file() and located.is_file(path):
-            return located.load(path, on_bad)
+            # What they name is a place in an index, not a passage.
+            return [replace(e, positives=()) for e in located.load(path, on_bad)]
         return read(path, on_bad, needs_passage=False)
 
-    return [e for e in _drawn(paths, at_most, seed, one) if e.answers]
+    found = [e for e in _drawn(paths, at_most, seed, one) if e.answers]
+    if not found:
+        raise DataError(
+            f"none of the questions of {', '.join(map(str, paths))} has an answer",
+            accepted='questions with "answers" in words; folders in the form of BEIR have none',
+        )
+    return found if len(paths) == 1 else _placed_together(found)
 
 
 def read_to_fit(path: Path, on_bad: OnBad = refuse) -> tuple[list[Example], list[Example]]:

@@ -17,7 +17,7 @@ from ragqa.types import Example, Query
 ACCEPTED = '{"instruction": "… question: … Answer1: … Answer2: … Answer format: …", "answer": "answer1"}'
 
 _WHOLE = re.compile(r"^.*?question:\s*(.+?)\s+Answer1:\s*(.+?)(?:\s+Answer format:.*)?$", re.DOTALL)
-_NEXT = re.compile(r"\s+Answer\d:\s*")
+_NEXT = re.compile(r"\s+Answer\d+:\s*")
 
 
 def is_text(first_line: str) -> bool:
@@ -53,6 +53,8 @@ def _example(record: dict[str, Any], name: str) -> Example:
     if parts is None:
         raise ValueError("the instruction holds no question with answers")
     choices = tuple(_NEXT.split(parts[2]))
+    if len(choices) < 2 or len(set(choices)) < len(choices):
+        raise ValueError(f"{len(set(choices))} different options, two or more are needed, each once")
     labels = [f"answer{place}" for place in range(1, len(choices) + 1)]
     if record["answer"] not in labels:
         raise ValueError(f"the answer {record['answer']!r} is none of {', '.join(labels)}")

@@ -136,6 +136,8 @@ def _example(record: Record, number: int, documents: _Documents, needs_passage: 
         raise DataError("question: is blank")
     choice = _choice(record)
     if record.passage is None and record.answers and not needs_passage:
+        if not all(answer.strip() for answer in record.answers):
+            raise DataError("answers: one is blank", accepted="words of the answer")
         return Example(query, record.answers)
     if record.passage is None or record.answers is None:
         if choice is None or record.answers is not None:
@@ -148,6 +150,8 @@ def _example(record: Record, number: int, documents: _Documents, needs_passage: 
         documents.passage(f"{passage.doc_id}{_NEGATIVES}", text, "") for text in record.negatives
     )
     if not record.answers:
+        if record.also:
+            raise DataError("also: other passages answer, but there are no answers", accepted="answers, too")
         return Example(query, hard_negatives=(passage, *negatives), choice=choice)
     spans = [
         _span(record, passage.text, answer, first=place == 0) for place, answer in enumerate(record.answers)

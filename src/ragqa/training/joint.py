@@ -6,6 +6,7 @@ Labels stand in a file of each round, in ragqa's own form, to be looked at; the 
 A killed run goes on in the round and the step at which it was.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ragqa import data, plugins
+from ragqa.backbone import content_digest
 from ragqa.catalog import Catalog
 from ragqa.config import Config
 from ragqa.data import distinct_passages
@@ -31,12 +33,15 @@ from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
-from ragqa.training.splitting import shuffled
+from ragqa.training.splitting import by_document, document_of, shuffled
 from ragqa.training.task import Report
-from ragqa.types import Example, Passage, Query
+from ragqa.types import Example, Passage
 
-LABELS = "questions.jsonl"
+LABELS, IDENTITY = "questions.jsonl", "joint.json"
 MOST_TESTED = 500
+
+LEAST_DOCUMENTS = 10
+"""With fewer that hold an answer, passages are put aside for validation instead of documents."""
 
 Recording = Callable[[Path], AbstractContextManager[Report]]
 """A folder → where the reports of the run in it go."""
@@ -66,20 +71,58 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     passages, pairs, test = _read(run, report)
+    _begin(run, resume)
     models = before = Models({"name": "sentence_transformer", "model": _backbone(run)}, _first_reader(run))
-    folder = run.output
+    folder, held_out = run.output, tuple[str, ...]()
     for number in range(1, run.rounds + 1):
         folder = run.output / f"round_{number}"
         labels = folder / LABELS
         if not (resume and labels.exists()):
             _label(run, pairs, _Search(passages, models), labels, number, report)
-        models = _round(run, folder, models, number, resume, recording)
+        if number == 1:
+            held_out = _held_out(run, labels)
+        models = _round(run, folder, models, number, held_out, resume, recording)
     retriever, reader = (folder / part / "model" for part in ("retriever", "reader"))
     comparison = None
     if test:
         searches = [_Search(passages, one) for one in (before, models)]
         comparison = compare(*(search.scores(test) for search in searches))
     return FinishedJointly(retriever, reader, comparison)
+
+
+def _begin(run: JointRun, resume: bool) -> None:
+    """Leave nothing of an earlier run that could be taken for this one's.
+
+    Raises:
+        TrainingError: it should go on, but was begun with other data or settings.
+    """
+    path, identity = run.output / IDENTITY, _identity(run)
+    run.output.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        for finished in (
+            *run.output.glob(f"round_*/{LABELS}"),
+            *run.output.glob("round_*/*/model/README.md"),
+        ):
+            finished.unlink()
+    elif path.exists() and path.read_text(encoding="utf-8") != identity:
+        raise TrainingError(
+            f"{run.output} was begun with other data or settings",
+            accepted="the run that it belongs to",
+            next_step="restore them, or train without --resume (which begins again), or into another output",
+        )
+    path.write_text(identity, encoding="utf-8")
+
+
+def _identity(run: JointRun) -> str:
+    """What must be the same for a run to go on: its settings, its data and the index, but not where they lie."""
+    settings = run.model_dump(mode="json", exclude={"data", "output", "index"})
+    index = ""
+    if run.index is not None:
+        with open_generation(run.index) as generation:
+            index = generation.manifest.created
+    return (
+        json.dumps({"settings": settings, "data": content_digest(run.data), "index": index}, indent=1) + "\n"
+    )
 
 
 def plan_jointly(run: JointRun, report: Report) -> None:
@@ -92,6 +135,7 @@ def _read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], 
     found = data.read_pairs(
         run.data, run.max_questions, run.split_seed, lambda fault: report({"left out": str(fault)})
     )
+    _refuse_models(run)
     passages = distinct_passages(found) if run.index is None else _indexed(run.index)
     if not passages:
         raise TrainingError(
@@ -116,6 +160,30 @@ def _read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], 
     return passages, pairs[aside:], pairs[:aside]
 
 
+def _refuse_models(run: JointRun) -> None:
+    """Refuse settings under which a later round could not go on.
+
+    Raises:
+        TrainingError: a model to begin with would be overwritten; an encoder that only adds to another one.
+    """
+    inside = run.output.resolve()
+    for name in (_backbone(run), _first_reader(run)):
+        if inside in Path(name).resolve().parents:
+            raise TrainingError(
+                f"the model {name} lies in the folder that the run writes to",
+                accepted="an output of its own",
+                next_step=f"--output {run.output}_2",
+            )
+    tuning = run.retriever_run(run.data[0], run.output).tuning
+    folds: bool = plugins.build("tuning", tuning.options()).folds
+    if run.whole_encoder and run.rounds > 1 and not folds:
+        raise TrainingError(
+            f"a second round cannot go on from an encoder to which {tuning.name} only adds",
+            accepted="full, lora, bitfit, or one round",
+            next_step="--rounds 1",
+        )
+
+
 def _indexed(index: Path) -> list[Passage]:
     with open_generation(index) as generation, Catalog(generation.verified(CATALOG)) as catalog:
         return list(catalog.all_passages())
@@ -126,7 +194,7 @@ def _backbone(run: JointRun) -> str:
 
 
 def _first_reader(run: JointRun) -> str:
-    return str(run.reader.get("start_from", "builtin"))
+    return str(run.reader.get("start_from") or "builtin")
 
 
 class _Search:
@@ -170,29 +238,41 @@ def _label(
     """Write the pairs whose answers the hits bear out, with their passages."""
     report({"round": number, "stage": "searching and reading"})
     tally = Tally()
-    found = [
-        line(Example(Query(e.query.text, id=e.query.id or f"pair {place}"), e.answers), borne)
-        for place, (e, borne) in enumerate(
-            label(pairs, search.hybrid, search.reader, run.top_k, run.least_likelihood, tally)
-        )
-    ]
-    report({"round": number, "labelled": tally.labelled, "without_a_hit": tally.without})
+    labelled = list(label(pairs, search.hybrid, search.reader, run.top_k, run.least_likelihood, tally))
+    counts = {"labelled": tally.labelled, "without_a_hit": tally.without}
+    report({"round": number, **counts, **({"not_read": tally.unread} if tally.unread else {})})
+    # One long document cannot be held out: then its passages are.
+    by_document = len({borne[0].passage.doc_id for _, borne in labelled}) >= LEAST_DOCUMENTS
+    found = [line(e, borne, by_document=by_document) for e, borne in labelled]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     partial.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
     os.replace(partial, target)
 
 
+def _held_out(run: JointRun, labels: Path) -> tuple[str, ...]:
+    """The documents that validate in every round: a later one must not be judged on what an earlier one learned."""
+    split = by_document(data.read(labels), run.validation_documents, 0, run.split_seed)
+    return tuple(sorted({document_of(example) for example in split.validation}))
+
+
 def _round(
-    run: JointRun, folder: Path, models: Models, number: int, resume: bool, recording: Recording
+    run: JointRun,
+    folder: Path,
+    models: Models,
+    number: int,
+    held_out: tuple[str, ...],
+    resume: bool,
+    recording: Recording,
 ) -> Models:
     """The models after a round's two runs; what can go on from the round before does."""
     labels = folder / LABELS
     # An encoder of questions alone is trained towards the untuned vectors of passages, so it begins anew.
     backbone = str(models.encoder["model"]) if run.whole_encoder else _backbone(run)
-    retriever = run.retriever_run(labels, folder / "retriever", backbone=backbone)
+    aside = {"validation_documents": held_out}
+    retriever = run.retriever_run(labels, folder / "retriever", backbone=backbone, **aside)
     _train(_scheduled(run, retriever), resume, recording)
-    reader = run.reader_run(labels, folder / "reader")
+    reader = run.reader_run(labels, folder / "reader", **aside)
     if number > 1 and reader.tuning.name == "full":
         reader = reader.model_copy(update={"start_from": models.reader})
     _train(_scheduled(run, reader), resume, recording)

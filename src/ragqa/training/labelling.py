@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ragqa.analysis import is_han
+from ragqa.analysis import HAN, is_han
 from ragqa.readers.extractive import ExtractiveReader, ScoredPassage
 from ragqa.spans import log_normalise
 from ragqa.training.retrieval import Retrieves
@@ -41,10 +41,12 @@ class Borne:
 
 @dataclass(slots=True)
 class Tally:
-    """How many questions were labelled, and how many have no hit that bears the answer out."""
+    """How many questions were labelled, how many have no hit that bears the answer out, and how many are in a language
+    that the reader does not read."""
 
     labelled: int = 0
     without: int = 0
+    unread: int = 0
 
 
 def label(
@@ -59,8 +61,10 @@ def label(
 
     Questions whose answer is less likely than ``least`` under every one of its ``top_k`` hits are left out.
     """
-    for at in range(0, len(pairs), _AT_ONCE):
-        few = pairs[at : at + _AT_ONCE]
+    readable = [pair for pair in pairs if not reader.is_lexical(pair.query)]
+    tally.unread = len(pairs) - len(readable)
+    for at in range(0, len(readable), _AT_ONCE):
+        few = readable[at : at + _AT_ONCE]
         hits = retriever.retrieve([e.query.text for e in few], top_k)
         holding = [
             [hit.passage for hit in mine if occurrences(hit.passage.text, e.answers)]
@@ -114,14 +118,18 @@ def occurrences(text: str, answers: Sequence[str]) -> list[Span]:
 
 
 def _whole_words(answer: str) -> str:
-    """The answer as a pattern that does not begin or end within a word; Han has no spaces to tell."""
-    before = r"(?<!\w)" if answer[0].isalnum() and not is_han(answer[0]) else ""
-    after = r"(?!\w)" if answer[-1].isalnum() and not is_han(answer[-1]) else ""
+    """The answer as a pattern that does not begin or end within a word; Han, which has no spaces, bounds one, too."""
+    before = rf"(?<![^\W{HAN}])" if answer[0].isalnum() and not is_han(answer[0]) else ""
+    after = rf"(?![^\W{HAN}])" if answer[-1].isalnum() and not is_han(answer[-1]) else ""
     return f"{before}{re.escape(answer)}{after}"
 
 
-def line(example: Example, borne: Sequence[Borne]) -> str:
-    """A labelled question as ragqa's own JSON Lines hold it."""
+def line(example: Example, borne: Sequence[Borne], *, by_document: bool = True) -> str:
+    """A labelled question as ragqa's own JSON Lines hold it.
+
+    Args:
+        by_document: name the document of each passage; otherwise each passage is one.
+    """
     first, *others = borne
     total = sum(one.likelihood for one in borne)
     shares = [one.likelihood / total for one in others]
@@ -129,11 +137,14 @@ def line(example: Example, borne: Sequence[Borne]) -> str:
         {
             "id": example.query.id,
             "question": example.query.text,
-            **_named(first.passage),
+            **_named(first.passage, by_document),
             "answers": [first.passage.text[first.span.start : first.span.end]],
             "start": first.span.start,
             "also": [
-                {**_named(one.passage), "share": round(share, 4) if share >= LEAST_SHARE else 0.0}
+                {
+                    **_named(one.passage, by_document),
+                    "share": round(share, 4) if share >= LEAST_SHARE else 0.0,
+                }
                 for one, share in zip(others, shares, strict=True)
                 if one.passage.text != first.passage.text
             ],
@@ -142,5 +153,6 @@ def line(example: Example, borne: Sequence[Borne]) -> str:
     )
 
 
-def _named(passage: Passage) -> dict[str, Any]:
-    return {"document": passage.doc_id, "title": passage.title, "passage": passage.text}
+def _named(passage: Passage, by_document: bool) -> dict[str, Any]:
+    named = {"title": passage.title, "passage": passage.text}
+    return {"document": passage.doc_id, **named} if by_document else named

@@ -87,8 +87,9 @@ class Run(Described):
         None, ge=0, description="train so many of the last layers only, and the head"
     )
     dropout: float = Field(0.0, ge=0, lt=1)
-    validation_documents: int | None = Field(
-        None, ge=1, description="documents for validation and calibration; default: a tenth"
+    validation_documents: PositiveInt | tuple[str, ...] | None = Field(
+        None,
+        description="documents for validation and calibration, how many or which by name; default: a tenth",
     )
     test_documents: int | None = Field(
         None, ge=0, description="documents for the comparison before / after; default: a tenth"
@@ -339,13 +340,18 @@ class RetrieverRun(Run):
         )
 
 
+_OF_THE_JOINT_RUN = frozenset(
+    {"data", "output", "max_questions", "validation_documents", "test_documents", "split_seed"}
+)
+
+
 class JointRun(Described):
     """Rounds of a retriever's run and a reader's, from questions and answers alone."""
 
     target: ClassVar[str] = "joint"
 
     data: tuple[Path, ...] = Field(
-        min_length=1, description="questions with answers, in any form that trains a reader; or several files"
+        min_length=1, description="questions with answers, in any form that has them; or several files"
     )
     output: Path = Field(
         Path("runs/joint"), description="folder of the rounds, each with its labels and models"
@@ -360,9 +366,12 @@ class JointRun(Described):
     top_k: int = Field(10, ge=1, description="hits that may turn out to hold the answer")
     least_likelihood: float = Field(
         0.02,
-        ge=0,
+        gt=0,
         lt=1,
         description="of the answer under its best hit; below it the question waits for a later round",
+    )
+    validation_documents: int | None = Field(
+        None, ge=1, description="the same in every round; default: a tenth"
     )
     test_questions: int | None = Field(
         None, ge=0, description="for the comparison before / after; default: a tenth, at most 500"
@@ -376,11 +385,18 @@ class JointRun(Described):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        for name, given in (("retriever", self.retriever), ("reader", self.reader)):
-            if taken := given.keys() & {"data", "output", "max_questions", "test_documents", "split_seed"}:
+        for name, given, make in (
+            ("retriever", self.retriever, self.retriever_run),
+            ("reader", self.reader, self.reader_run),
+        ):
+            if taken := given.keys() & _OF_THE_JOINT_RUN:
                 raise ValueError(f"{name}.{min(taken)} is decided by the joint run")
-        self.retriever_run(self.data[0], self.output)
-        self.reader_run(self.data[0], self.output)
+            try:
+                make(self.data[0], self.output)
+            except ValidationError as fault:
+                first = fault.errors()[0]
+                where = ".".join(map(str, [name, *first["loc"]]))
+                raise ValueError(f"{where}: {first['msg']}") from None
         return self
 
     @property

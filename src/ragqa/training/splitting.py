@@ -29,19 +29,27 @@ def document_of(example: Example) -> str:
     return passages[0].doc_id if passages else f"question {example.query.text}"
 
 
-def by_document(examples: Sequence[Example], validation: int | None, test: int | None, seed: int) -> Split:
+def by_document(
+    examples: Sequence[Example], validation: int | Sequence[str] | None, test: int | None, seed: int
+) -> Split:
     """Split ``examples``, each part in its old order.
 
     Args:
-        validation, test: documents in that part; None for a tenth of all, at least one.
+        validation, test: documents in that part, how many or, of validation, which; None for a tenth of all, at
+            least one.
 
     Raises:
         TrainingError: no document would be left to train on.
     """
     documents = sorted({document_of(e) for e in examples})
     tenth = max(1, len(documents) // 10)
-    validation = tenth if validation is None else validation
     test = tenth if test is None else test
+    named: Sequence[str] = ()
+    if validation is None or isinstance(validation, int):
+        validation = tenth if validation is None else validation
+    else:
+        named = [name for name in documents if name in set(validation)]
+        validation = len(named)
     if validation + test >= len(documents):
         raise TrainingError(
             f"{len(documents)} documents, of which {validation + test} should be held out",
@@ -49,6 +57,7 @@ def by_document(examples: Sequence[Example], validation: int | None, test: int |
             next_step='give each question its "document", or leave that field out to split by passage',
         )
     random.Random(seed).shuffle(documents)
+    documents = [*named, *(name for name in documents if name not in named)]
     held_out = dict.fromkeys(documents[:validation], "validation")
     held_out |= dict.fromkeys(documents[validation : validation + test], "test")
     parts: dict[str, list[Example]] = {"training": [], "validation": [], "test": []}

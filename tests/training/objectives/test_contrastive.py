@@ -61,6 +61,17 @@ def examples() -> list[Example]:
     ]
 
 
+def test_a_passage_named_twice_is_one_target(tiny_bert: Path) -> None:
+    """With share 0 it would count neither way, and the loss would have no lower bound."""
+    objective, _ = objective_of(tiny_bert, both_sides=False)
+    (walrus,) = examples()[0].positives
+    asked = Example(Query("who?", id="8"), positives=(walrus, walrus))
+    objective.prepare([asked])
+    group = objective.group(asked, np.random.default_rng(0))
+    assert group is not None
+    assert group.right == (((0, 1.0),),)
+
+
 def objective_of(bert: Path, *, both_sides: bool, **more: Any) -> tuple[ContrastiveObjective, list[Any]]:
     asked = examples()
     passages = list({p.id: p for e in asked for p in e.positives}.values())

@@ -130,10 +130,14 @@ class ContrastiveObjective:
             self._near = self._neighbours()
 
     def _right(self, example: Example) -> tuple[tuple[int, float], ...]:
-        """The right rows that are known, with their shares."""
+        """The right rows that are known, with their shares, which add up where a passage is named twice."""
         shares = example.shares or (1.0, *[0.0] * (len(example.positives) - 1))
-        pairs = zip(example.positives, shares, strict=True)
-        return tuple((self._rows[p.id], share) for p, share in pairs if p.id in self._rows)
+        found: dict[int, float] = {}
+        for passage, share in zip(example.positives, shares, strict=True):
+            if passage.id in self._rows:
+                row = self._rows[passage.id]
+                found[row] = found.get(row, 0.0) + share
+        return tuple(found.items())
 
     def _neighbours(self) -> dict[int, list[int]]:
         """The rows nearest to that of each group, without those that are right for a question of it."""
