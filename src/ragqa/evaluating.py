@@ -142,7 +142,9 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        found = "an evaluation of other questions, another index or model, of another kind or with other settings"
+        found = (
+            "an evaluation of other questions, another index or model, of another kind or with other settings"
+        )
     elif not path.exists() and (folder / RECORDS).exists():
         found = f"an evaluation that cannot be told: it has no {SETTINGS}"
     else:
