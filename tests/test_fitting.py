@@ -80,7 +80,7 @@ NEARLY_ALL = leans(0.9, 1.0, 10.0, 1.0)  # right below 0.9
 
 
 def unsteady() -> tuple[list[int], npt.NDArray[np.int64]]:
-    """The kind and fold of 25 questions, of which all but the first fold speak for a change that the first one pays for.
+    """The kind and fold of 25 questions: all folds but the first speak for a change, and the first pays for it.
 
     Kind 0 is right under the present value alone, 1 under the other one alone, 2 under both.
     """
