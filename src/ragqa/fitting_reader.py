@@ -77,7 +77,8 @@ def _fit_reading(
 
     def left_out(picks: Sequence[tuple[int, int]]) -> Floats:
         columns = [scores[f][:, k, w] for f, (k, w) in zip(fusions, picks, strict=True)]
-        return mine.left_out(columns)[answerable]
+        f1: Floats = mine.left_out(columns)[answerable]
+        return f1
 
     picks = [pick(part, fusion) for part, fusion in zip(mine.parts, fusions, strict=True)]
     stay = [(k0, w0)] * len(picks)
