@@ -1,10 +1,12 @@
 """Fitted settings: what is chosen without a fold knows nothing of it, and a replayed answer is a real one."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ragqa import data, fitting
@@ -15,11 +17,11 @@ from ragqa.evaluation.answers import f1
 from ragqa.evaluation.fusing import RankedLeg
 from ragqa.fitted import FOLDS, Found, Questions
 from ragqa.fitting_fusion import fit_fusion
-from ragqa.fitting_reader import fit_reader
+from ragqa.fitting_reader import _fit_reading, _Reads, fit_reader
 from ragqa.gold import Located, locate
 from ragqa.pipeline import Pipeline, load_pipeline
 from ragqa.replaying import Replay
-from ragqa.types import Example, Query
+from ragqa.types import Example, Passage, Query
 
 pytestmark = pytest.mark.usefixtures("few_counts")
 
@@ -66,6 +68,55 @@ def test_what_is_chosen_without_a_fold_knows_nothing_of_it() -> None:
     assert chosen[1].dense_weight == 0.0  # 16 questions all for BM25
     # These four are judged under what the others chose, and pay for it.
     assert found.gains[0].after == pytest.approx((16 + 4 * 0.6309) / 20, abs=1e-4)
+
+
+def leans(dense_gold: float, dense_decoy: float, gold: float, decoy: float) -> tuple[RankedLeg, RankedLeg]:
+    return leg(gold=dense_gold, decoy=dense_decoy), leg(gold=gold, decoy=decoy)
+
+
+LIGHT = leans(0.6, 1.0, 10.0, 4.4)  # right below a weight of 0.6
+HEAVY = leans(1.0, 0.6, 3.0, 10.0)  # right above 0.64
+NEARLY_ALL = leans(0.9, 1.0, 10.0, 1.0)  # right below 0.9
+
+
+def unsteady() -> tuple[list[int], npt.NDArray[np.int64]]:
+    """The kind and fold of 25 questions: all folds but the first speak for a change, and the first pays for it.
+
+    Kind 0 is right under the present value alone, 1 under the other one alone, 2 under both.
+    """
+    kinds = [0] * 4 + [2] + 4 * [1, 1, 1, 0, 2]
+    return kinds, np.repeat(np.arange(FOLDS), 5)
+
+
+def test_the_gain_told_is_that_of_the_fusion_that_stays() -> None:
+    kinds, fold_of = unsteady()
+    groups = [f"document {number}" for number in range(25)]
+    asked = [Located(Example(Query("?")), (1,), None) for _ in kinds]
+    legs = [(LIGHT, HEAVY, NEARLY_ALL)[kind] for kind in kinds]
+    found = Found()
+    chosen = fit_fusion(Questions(asked, legs, groups, fold_of), PRESENT, found)
+    assert found.notes == ["left-out questions speak against another fusion: the present one stays"]
+    assert {one.dense_weight for one in chosen} == {0.5}
+    assert found.gains[0].after == found.gains[0].before
+
+
+def test_the_gain_told_is_that_of_the_reading_that_stays() -> None:
+    kinds, fold_of = unsteady()
+
+    class Known:
+        """F1 by kind: 5 passages are the present ones, 8 the others."""
+
+        def f1s(self, fusion: FusionConfig, top_k: int, weights: Sequence[float]) -> npt.NDArray[np.float64]:
+            right = {5: (1, 0, 1), 8: (0, 1, 1)}.get(top_k, (0, 0, 0))
+            return np.array([[float(right[kind])] * len(weights) for kind in kinds])
+
+    asked = [Located(Example(Query("?"), ("yes",)), (1,), None) for _ in kinds]
+    every = Questions(asked, [BY_TERMS] * 25, [f"document {number}" for number in range(25)], fold_of)
+    replay: Any = Known()
+    found, present = Found(), _Reads(PRESENT, 5, 5.0)
+    assert {one.top_k for one in _fit_reading(replay, every, [PRESENT] * (FOLDS + 1), present, found)} == {5}
+    assert found.notes[0].startswith("left-out questions speak against another top_k")
+    assert found.gains[0].after == found.gains[0].before
 
 
 def test_a_part_put_aside_is_judged_and_not_fitted_on() -> None:
@@ -121,13 +172,25 @@ def test_a_replayed_answer_is_what_the_pipeline_says_with_these_settings(
 
 
 def test_the_network_sees_each_pair_once(
-    replayed: tuple[Questions, Replay], monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, replayed: tuple[Questions, Replay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, replay = replayed
-    replay.candidates(PRESENT, 8, 5.0)
-    monkeypatch.setattr(replay._reader, "scored", None)  # would fail if it were called
-    for top_k in (3, 5, 8):
-        replay.candidates(PRESENT, top_k, 40.0)
+    every, few = replayed[0], 6
+    replay = Replay(pipeline, every.asked[:few], every.legs[:few], 8, lambda done, of: None)
+    seen: list[tuple[str, str]] = []
+    real = replay._reader.scored
+
+    def scored(queries: Sequence[Query], passages: Sequence[Sequence[Passage]]) -> Sequence[Any]:
+        seen.extend((q.text, p.id) for q, mine in zip(queries, passages, strict=True) for p in mine)
+        return real(queries, passages)
+
+    monkeypatch.setattr(replay._reader, "scored", scored)
+    fusions = [PRESENT, PRESENT.model_copy(update={"dense_weight": 1.0})]
+    for fusion in fusions:
+        for top_k in (3, 8):
+            replay.candidates(fusion, top_k, 5.0)
+            replay.f1s(fusion, top_k, (0.0, 40.0))
+    assert len(seen) == len(set(seen))
+    assert 8 * few < len(seen) < 2 * 8 * few  # the hits of the two fusions overlap, and are not the same
 
 
 def test_a_threshold_keeps_to_the_risk_or_says_what_would_do(

@@ -50,6 +50,21 @@ def test_a_sentence_is_asked_that_stands_in_one_passage_alone() -> None:
     assert len(clozes(passages, 3, seed=0)) == 3
 
 
+def test_chinese_sentences_of_usual_length_are_asked() -> None:
+    told = [
+        "守门人每天清点过桥的马车。",
+        "石桥的每一根桥墩都用附近村庄出产的青灰色石灰岩砌成。",
+        "镇志记载洪水冲毁旧木桥之后，居民凑钱请来邻县工匠，花费整整三年才把这座新桥建成。",
+    ]
+    others = ["本镇档案馆保留一切权利。", "请勿转载。"]
+    passages = [
+        Passage(f"{number}.md", 0, 0, "".join([sentence, *others])) for number, sentence in enumerate(told)
+    ]
+    assert [one.question for one in clozes(passages, 10, seed=0)] == told
+    list_of_names = "、".join(chr(0x4E00 + number) for number in range(60)) + "。"
+    assert clozes([Passage("names.md", 0, 0, "".join([list_of_names, *others * 2]))], 10, seed=0) == []
+
+
 def test_the_search_is_over_the_passages_without_the_sentences(tmp_path: Path) -> None:
     passages, encoder = town(), HashingEncoder()
     config = Config.from_values({"encoder": "hashing", "store": "numpy", "lexical": "rank_bm25"})

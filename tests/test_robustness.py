@@ -108,8 +108,14 @@ def test_a_folder_with_an_evaluation_and_questions_without_answers_here_are_refu
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     (tmp_path / "settings.json").write_text("{}")
-    with pytest.raises(UsageError, match="holds an evaluation"):
+    with pytest.raises(UsageError, match="holds an evaluation of other questions"):
         probe(pipeline, asked(tmp_path), tmp_path, on_bad=lambda fault: None)
+    probe(pipeline, asked(tmp_path), tmp_path / "kept", on_bad=lambda fault: None)
+    before = (tmp_path / "kept" / "per_question.jsonl").read_bytes()
+    with pytest.raises(UsageError, match="kept holds an evaluation of other questions"):
+        probe(pipeline, asked(tmp_path), tmp_path / "kept", limit=2, on_bad=lambda fault: None)
+    assert (tmp_path / "kept" / "per_question.jsonl").read_bytes() == before
+    probe(pipeline, asked(tmp_path), tmp_path / "kept", on_bad=lambda fault: None)
     gone = tmp_path / "gone.jsonl"
     gone.write_text('{"question": "Why?", "answers": ["so"], "document": "docs/none.md", "quote": "so"}\n')
     with pytest.raises(DataError, match="no answer to the 1 questions"):

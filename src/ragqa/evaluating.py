@@ -27,6 +27,9 @@ from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Example, Hit, Query, Span
 
 RECORDS, TIMES, SETTINGS = "per_question.jsonl", "times.json", "settings.json"
+KIND = "eval"
+"""How the settings of these evaluations name them; ``robustness`` has a kind of its own."""
+
 DEPTH = 100
 """Hits of each ranking that are kept; no measure looks further down."""
 
@@ -68,14 +71,8 @@ def evaluate(
             accepted="questions whose documents are in the index",
             next_step="ragqa info shows what is in it",
         )
-    settings = {
-        "index": pipeline.retriever.generation.manifest.created,
-        "config": pipeline.config.model_dump(mode="json"),
-        "models": _digests(pipeline.config),
-        "questions": backbone.content_digest([questions]),
-        "asked": len(asked),
-    }
-    kept = _resumed(folder, settings)
+    claim(folder, settings_of(KIND, pipeline, questions, len(asked)))
+    kept = _resumed(folder, len(asked))
     started = time.perf_counter()
     with (folder / RECORDS).open("a", encoding="utf-8") as file:
         for at in range(len(kept), len(asked), _AT_ONCE):
@@ -113,15 +110,56 @@ def load_records(folder: Path) -> list[dict[str, Any]]:
     """The records of a finished evaluation.
 
     Raises:
-        UsageError: the folder holds none, or one that did not come to its end.
+        UsageError: the folder holds none, one of another kind, or one that did not come to its end.
     """
-    if not (folder / RECORDS).is_file() or not (folder / "scores.json").is_file():
+    if not all((folder / name).is_file() for name in (RECORDS, "scores.json")) or _kind(folder) != KIND:
         raise UsageError(
             f"{folder} holds no finished evaluation",
             accepted="a folder that `ragqa eval` wrote",
             next_step=f"ragqa eval --data QUESTIONS --output {folder}",
         )
     return [json.loads(line) for line in _lines(folder / RECORDS)]
+
+
+def settings_of(kind: str, pipeline: Pipeline, questions: Path, asked: int) -> dict[str, Any]:
+    """What decides an evaluation: of the same settings come the same records."""
+    return {
+        "kind": kind,
+        "index": pipeline.retriever.generation.manifest.created,
+        "config": pipeline.config.model_dump(mode="json"),
+        "models": _digests(pipeline.config),
+        "questions": backbone.content_digest([questions]),
+        "asked": asked,
+    }
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder that of an evaluation with these settings, if it is not so already.
+
+    Raises:
+        UsageError: it holds another evaluation, or records of nobody knows which.
+    """
+    path = folder / SETTINGS
+    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        found = (
+            "an evaluation of other questions, another index or model, of another kind or with other settings"
+        )
+    elif not path.exists() and (folder / RECORDS).exists():
+        found = f"an evaluation that cannot be told: it has no {SETTINGS}"
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return
+    raise UsageError(
+        f"{folder} holds {found}", accepted="a folder of its own for each", next_step=f"--output {folder}_2"
+    )
+
+
+def _kind(folder: Path) -> str:
+    """The kind of the evaluation in a folder; empty where nothing tells it."""
+    path = folder / SETTINGS
+    return str(json.loads(path.read_text(encoding="utf-8")).get("kind", "")) if path.is_file() else ""
 
 
 def _lines(path: Path) -> list[str]:
@@ -313,26 +351,13 @@ def _refuse_double_ids(examples: Sequence[Example]) -> None:
         seen.add(example.query.id)
 
 
-def _resumed(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The records of an earlier run of the same, up to the last whole batch.
-
-    Raises:
-        UsageError: the folder holds an evaluation of something else.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path, records = folder / SETTINGS, folder / RECORDS
-    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise UsageError(
-            f"{folder} holds an evaluation of other questions, another index or model, or with other settings",
-            accepted="a folder of its own for each",
-            next_step=f"--output {folder}_2",
-        )
-    path.write_text(text, encoding="utf-8")
+def _resumed(folder: Path, asked: int) -> list[dict[str, Any]]:
+    """The records of an earlier run of the same, up to the last whole batch."""
+    records = folder / RECORDS
     if not records.exists():
         return []
     whole = _lines(records)
-    if len(whole) < int(settings["asked"]):
+    if len(whole) < asked:
         # Only whole batches: the texts that share a batch decide the last bits of a score.
         whole = whole[: len(whole) - len(whole) % _AT_ONCE]
     records.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")

@@ -57,7 +57,7 @@ def fit(
         ConfigError, UsageError: nothing can be fitted with these settings.
     """
     config = pipeline.config
-    _check(config, questions, max_risk)
+    _check(config, questions, limit, max_risk)
     found = Found()
     if questions is None:
         retriever = pipeline.retriever
@@ -113,12 +113,18 @@ def fit(
     )
 
 
-def _check(config: Config, questions: Path | None, max_risk: float | None) -> None:
+def _check(config: Config, questions: Path | None, limit: int | None, max_risk: float | None) -> None:
     if config.fusion.method != "convex":
         raise ConfigError(
             f"fusion.method = {config.fusion.method} has no weight to fit",
             accepted="convex",
             next_step="--set fusion.method=convex",
+        )
+    least = made_questions.LEAST if questions is None else LEAST
+    if limit is not None and limit < least:
+        raise UsageError(
+            f"--limit {limit} leaves too few questions to cross-validate",
+            accepted=f"{least} or more{' without --data' if questions is None else ''}",
         )
     if max_risk is None:
         return

@@ -1,5 +1,6 @@
 """The first stage of ``ragqa tune``: fusion weight and candidates, by nDCG@10 of the fused ranking."""
 
+from collections.abc import Sequence
 from math import log2
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ragqa.config import FusionConfig
 from ragqa.evaluation.choosing import NOTHING, as_good, middle, nearest
 from ragqa.evaluation.fusing import ndcg_by_setting
-from ragqa.fitted import LEFT_OUT, Curve, Flags, Found, Questions, worse
+from ragqa.fitted import LEFT_OUT, Curve, Flags, Floats, Found, Questions, worse
 
 WEIGHTS = tuple(number / 20 for number in range(21))
 DEPTHS = (50, 100, 200, 400)
@@ -32,16 +33,18 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
         w = middle(as_good(scores[part, d0], groups, floors=legs_alone), weights, w0)
         return nearest(as_good(scores[part, :, w], groups), [log2(d) for d in depths], d0), w
 
+    def left_out(picks: Sequence[tuple[int, int]]) -> Floats:
+        return mine.left_out([scores[:, d, w] for d, w in picks])[in_folds]
+
+    in_folds, kept = mine.fold_of >= 0, mine.fold_of < 0
     picks = [pick(part) for part in mine.parts]
     before = scores[:, d0, w0]
-    after = mine.left_out([scores[:, d, w] for d, w in picks])
-    in_folds, kept = mine.fold_of >= 0, mine.fold_of < 0
-    found.tell("nDCG@10", LEFT_OUT, before[in_folds], after[in_folds])
     means = scores[in_folds].mean(axis=0)
     sound = means[d0, w0] >= means[d0, legs_alone].max() - NOTHING
-    if worse(before[in_folds], after[in_folds]) and sound:
+    if worse(before[in_folds], left_out(picks)) and sound:
         found.notes.append("left-out questions speak against another fusion: the present one stays")
         picks = [(d0, w0)] * len(picks)
+    found.tell("nDCG@10", LEFT_OUT, before[in_folds], left_out(picks))
     d, w = picks[0]
     if kept.any():
         found.tell("nDCG@10", "test part", before[kept], scores[kept, d, w])

@@ -52,8 +52,8 @@ def fit_reader(
     present = _Reads(config.fusion, config.top_k, reader.retrieval_weight)
     chosen = _fit_reading(replay, mine, fusions, present, found)
     before = replay.candidates(present.fusion, present.top_k, present.weight)
-    after = [replay.candidates(one.fusion, one.top_k, one.weight) for one in chosen]
-    _fit_threshold(mine, before, after, reader.threshold, max_risk, found)
+    after = {one: replay.candidates(one.fusion, one.top_k, one.weight) for one in dict.fromkeys(chosen)}
+    _fit_threshold(mine, before, [after[one] for one in chosen], reader.threshold, max_risk, found)
 
 
 def _fit_reading(
@@ -75,16 +75,20 @@ def _fit_reading(
         k = nearest(as_good(f1[:, :, w0], groups), counts, k0)
         return k, middle(as_good(f1[:, k], groups), weights, w0)
 
+    def left_out(picks: Sequence[tuple[int, int]]) -> Floats:
+        columns = [scores[f][:, k, w] for f, (k, w) in zip(fusions, picks, strict=True)]
+        f1: Floats = mine.left_out(columns)[answerable]
+        return f1
+
     picks = [pick(part, fusion) for part, fusion in zip(mine.parts, fusions, strict=True)]
-    before = scores[present.fusion][:, k0, w0]
-    after = mine.left_out([scores[f][:, k, w] for f, (k, w) in zip(fusions, picks, strict=True)])
-    same = mine.left_out([scores[f][:, k0, w0] for f in fusions])
-    found.tell("F1 before the threshold", LEFT_OUT, before[answerable], after[answerable])
-    if worse(same[answerable], after[answerable]):
+    stay = [(k0, w0)] * len(picks)
+    if worse(left_out(stay), left_out(picks)):
         found.notes.append(
             "left-out questions speak against another top_k or retrieval weight: the present ones stay"
         )
-        picks = [(k0, w0)] * len(picks)
+        picks = stay
+    before = scores[present.fusion][answerable, k0, w0]
+    found.tell("F1 before the threshold", LEFT_OUT, before, left_out(picks))
     k, w = picks[0]
     means, count = scores[fusions[0]][answerable].mean(axis=0), int(answerable.sum())
     found.curves += [

@@ -27,7 +27,7 @@ LEAST = 100
 """Fewer are too few to move a setting: what 26 of them chose for Cranfield cost real questions 0.028 of nDCG@10."""
 
 LEAST_TERMS, MOST_TERMS = 5, 40
-"""Distinct terms of a sentence that can be asked: fewer say little, more are no sentence."""
+"""Distinct words, or Han characters, of a sentence that can be asked: fewer say little, more are no sentence."""
 
 LEAST_SENTENCES = 3
 """Sentences of a passage that one may be taken from: something has to be left."""
@@ -106,8 +106,13 @@ def _askable(passage: Passage, known: Counter[str]) -> Iterator[Span]:
         return
     for span in spans:
         text = passage.text[span.start : span.end]
-        if known[_folded(text)] == 1 and LEAST_TERMS <= len(set(analysis.terms(text))) <= MOST_TERMS:
+        if known[_folded(text)] == 1 and LEAST_TERMS <= _size(text) <= MOST_TERMS:
             yield span
+
+
+def _size(text: str) -> int:
+    """Distinct terms of a sentence; pairs of Han characters say nothing that the characters have not said."""
+    return sum(not (len(term) == 2 and analysis.is_han(term)) for term in set(analysis.terms(text)))
 
 
 def _search_without(

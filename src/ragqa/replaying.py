@@ -68,23 +68,25 @@ class Replay:
         self._scored: dict[tuple[int, str], ScoredPassage] = {}
         self._hits: dict[FusionConfig, list[list[Hit]]] = {}
         self._f1 = cache(lambda number, text: f1(text, asked[number].example.answers))
-        self._readings: dict[tuple[FusionConfig, int], list[Reading | None]] = {}
 
     def f1s(self, fusion: FusionConfig, top_k: int, retrieval_weights: Sequence[float]) -> Floats:
         """F1 of the candidate of each question under each retrieval weight, (N, W); 0 where nothing answers."""
         found = np.zeros((len(self._asked), len(retrieval_weights)))
+        hits = self.hits(fusion)
         for number in np.flatnonzero(self._answerable).tolist():
+            mine = hits[number][:top_k]
+            reading = self._reading(number, mine)  # not kept: those of all settings fill the memory
             for place, weight in enumerate(retrieval_weights):
-                found[number, place] = self._score(number, fusion, top_k, weight)
+                found[number, place] = self._score(number, mine, reading, weight)
         return found
 
     def candidates(self, fusion: FusionConfig, top_k: int, retrieval_weight: float) -> Candidates:
         """The candidate of each question, judged."""
         count = len(self._asked)
         scores, confidence, threshold = np.zeros(count), np.zeros(count), np.ones(count)
-        hits, readings = self.hits(fusion), self._reading(fusion, top_k)
-        for number, (query, mine, reading) in enumerate(zip(self._queries, hits, readings, strict=True)):
-            found = self._reader.candidate(query, mine[:top_k], reading, retrieval_weight)
+        for number, (query, hits) in enumerate(zip(self._queries, self.hits(fusion), strict=True)):
+            mine = hits[:top_k]
+            found = self._reader.candidate(query, mine, self._reading(number, mine), retrieval_weight)
             if found is not None:
                 confidence[number], threshold[number] = found.confidence, found.threshold
                 scores[number] = self._f1_of(number, found, mine)
@@ -107,9 +109,8 @@ class Replay:
             self._read(self._hits[fusion])
         return self._hits[fusion]
 
-    def _score(self, number: int, fusion: FusionConfig, top_k: int, weight: float) -> float:
-        hits = self.hits(fusion)[number][:top_k]
-        reading, query = self._reading(fusion, top_k)[number], self._queries[number]
+    def _score(self, number: int, hits: Sequence[Hit], reading: Reading | None, weight: float) -> float:
+        query = self._queries[number]
         if self._reader.is_lexical(query):
             found = self._reader.candidate(query, hits, None, weight)
             return 0.0 if found is None else self._f1_of(number, found, hits)
@@ -124,17 +125,9 @@ class Replay:
         span = found.choice.span
         return self._f1(number, hits[found.choice.hit].passage.text[span.start : span.end])
 
-    def _reading(self, fusion: FusionConfig, top_k: int) -> list[Reading | None]:
-        key = (fusion, top_k)
-        if key not in self._readings:
-            hits = self.hits(fusion)
-            self._readings[key] = [
-                None if self._reader.is_lexical(query) else self._together(number, hits[number][:top_k])
-                for number, query in enumerate(self._queries)
-            ]
-        return self._readings[key]
-
-    def _together(self, number: int, hits: Sequence[Hit]) -> Reading | None:
+    def _reading(self, number: int, hits: Sequence[Hit]) -> Reading | None:
+        if self._reader.is_lexical(self._queries[number]):
+            return None
         return self._reader.together([self._scored[number, hit.passage.id] for hit in hits])
 
     def _read(self, hits: Sequence[Sequence[Hit]]) -> None:

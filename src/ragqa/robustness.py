@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ragqa import data
-from ragqa.errors import DataError, UsageError
-from ragqa.evaluating import SETTINGS, Progress, mark
+from ragqa.errors import DataError
+from ragqa.evaluating import RECORDS, Progress, claim, mark, settings_of
 from ragqa.evaluation import enduring, perturbing
 from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.evaluation.enduring import Outcome
@@ -24,6 +24,7 @@ from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Citation, Hit, Query
 
 SCORES, REPORT = "scores.json", "report.md"
+KIND = "robustness"
 
 _AT_ONCE = 64
 
@@ -80,10 +81,8 @@ def probe(
 
     Raises:
         DataError: no answer to any question of the file can be judged on this index.
-        UsageError: the folder holds an evaluation.
+        UsageError: the folder holds another evaluation.
     """
-    if (folder / SETTINGS).exists():
-        raise UsageError(f"{folder} holds an evaluation", accepted="a folder of its own")
     examples = data.read_to_judge(questions, on_bad)[:limit]
     located = locate(examples, pipeline.retriever.catalog, on_bad, by_option=pipeline.chooses)
     asked = [one for one in located if one.judged]
@@ -92,6 +91,7 @@ def probe(
             f"no answer to the {len(examples)} questions of {questions} can be judged on this index",
             accepted="questions with answers whose documents are in the index",
         )
+    claim(folder, settings_of(KIND, pipeline, questions, len(asked)))
     before = _asked(pipeline, asked, [one.example.query.text for one in asked])
     found = {AS_ASKED: _figures("the questions as they stand", before, before)}
     lines = [_line(AS_ASKED, one) for one in before]
@@ -102,10 +102,9 @@ def probe(
             found[name] = _figures(condition.means, first, after)
             lines += [_line(name, one) for one in after]
     progress(1, 1)
-    folder.mkdir(parents=True, exist_ok=True)
     files = {
         SCORES: json.dumps(found, indent=1, ensure_ascii=False) + "\n",
-        "per_question.jsonl": "".join(lines),
+        RECORDS: "".join(lines),
         REPORT: enduring.markdown(f"{questions.name}: how much the answers endure", found),
     }
     for name, text in files.items():

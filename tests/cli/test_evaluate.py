@@ -299,6 +299,21 @@ def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_p
     assert all(row["quotes that stand at their place"] == 1.0 for row in scores.values())
 
 
+def test_an_evaluation_of_another_kind_in_the_folder_is_kept(ragqa: Any) -> None:
+    data = asked(BRIDGE)
+    assert ragqa("eval", "robustness", "--data", data, "--output", "out").code == 0
+    before = (Path("out") / "per_question.jsonl").read_bytes()
+    for _ in range(2):  # with the settings of the other kind, then without any
+        done = ragqa("eval", "--data", data, "--output", "out")
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert "out holds an evaluation" in done.err
+        assert done.err.endswith("accepted: a folder of its own for each; try: --output out_2\n")
+        assert (Path("out") / "per_question.jsonl").read_bytes() == before
+        compared = ragqa("eval", "compare", "out", "out")
+        assert (compared.code, "out holds no finished evaluation" in compared.err) == (2, True)
+        (Path("out") / "settings.json").unlink(missing_ok=True)
+
+
 def test_kb_means_the_questions_of_the_repository(ragqa: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ragqa("eval", "--data", "kb", "--limit", "1", "--output", "own")
     assert (own.code, "kb/handbook/pretraining.md" in own.err) == (

@@ -75,6 +75,18 @@ def test_a_mistake_is_one_line_before_any_work(ragqa: Any, town: Path) -> None:
         "ragqa: --output mine.yaml is there already; accepted: a new YAML file, or one that ragqa tune wrote\n"
     )
     assert Path("mine.yaml").read_text(encoding="utf-8") == "top_k: 3\n"
+    done = ragqa("tune", "--index", str(town / "index"), "--output", "mine.yaml/new.yaml")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "ragqa: the folder of --output mine.yaml/new.yaml cannot be made: File exists; "
+        "accepted: a place for a file\n"
+    )
+    done = ragqa("tune", "--index", str(town / "index"), "--limit", "50")
+    assert done.err == (
+        "ragqa: --limit 50 leaves too few questions to cross-validate; accepted: 100 or more without --data\n"
+    )
+    done = ragqa("tune", "--index", str(town / "index"), "--limit", "19", "--data", "none.jsonl")
+    assert (done.code, done.err.endswith("accepted: 20 or more\n")) == (2, True)
     done = ragqa("tune", "--data", "none.jsonl", "--index", str(town / "index"))
     assert done.code == 1
     assert done.err.startswith("ragqa: none.jsonl cannot be read")

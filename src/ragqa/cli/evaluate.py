@@ -79,14 +79,6 @@ def _questions(data: Path) -> Path:
     return own
 
 
-def _progress(done: int, of: int) -> None:
-    import sys
-
-    if sys.stderr.isatty():
-        end = "\n" if done == of else ""
-        print(f"\r{done:,} of {of:,} questions", end=end, file=sys.stderr, flush=True)
-
-
 def _print(finished: "Evaluation", as_json: bool) -> None:
     from ragqa.evaluation.latency import lines
     from ragqa.evaluation.report import tables
@@ -176,7 +168,7 @@ def _evaluated(
     data: Path, index: Path, folder: Path, limit: int | None, config: Path | None, overrides: list[str]
 ) -> "Evaluation":
     """Ask the questions and write the report."""
-    from ragqa.cli.printing import complain
+    from ragqa.cli.printing import complain, show_progress
     from ragqa.evaluating import evaluate as run
     from ragqa.evaluating import write_report
     from ragqa.pipeline import load_pipeline
@@ -189,7 +181,7 @@ def _evaluated(
             folder,
             limit=limit,
             on_bad=lambda fault: complain(f"left out: {fault}"),
-            progress=_progress,
+            progress=show_progress,
         )
     write_report(finished, f"{data.name} over {index}")
     return finished
@@ -209,7 +201,7 @@ def robustness(
     as_json: Json = False,
 ) -> None:
     """Ask the same questions with typos, in other words and of passages that mislead; tell what each costs."""
-    from ragqa.cli.printing import complain
+    from ragqa.cli.printing import complain, show_progress
     from ragqa.evaluation.enduring import COLUMNS, rows
     from ragqa.pipeline import load_pipeline
     from ragqa.robustness import REPORT, probe
@@ -222,7 +214,7 @@ def robustness(
             folder,
             limit=limit,
             on_bad=lambda fault: complain(f"left out: {fault}"),
-            progress=_progress,
+            progress=show_progress,
         )
     if as_json:
         print(json.dumps(found, ensure_ascii=False))

@@ -115,6 +115,14 @@ def hit_lines(hits: Sequence[Hit], pages: Sequence[int | None]) -> list[str]:
     return lines
 
 
+def show_progress(done: int, of: int, stage: str = "") -> None:
+    """How many questions are done, on one line of stderr; nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        end = "\n" if done == of else ""
+        before = f"{stage}: " if stage else ""
+        print(f"\r{before}{done:,} of {of:,} questions", end=end, file=sys.stderr, flush=True)
+
+
 def complain(text: str) -> None:
     """One line on stderr."""
     print(plain(text), file=sys.stderr)

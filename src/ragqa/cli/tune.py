@@ -32,7 +32,7 @@ def tune(
     ),
     max_risk: Annotated[
         float | None,
-        typer.Option("--max-risk", help="Keep errors among given answers at or below this share, as 0.1."),
+        typer.Option("--max-risk", help="Aim at this share of errors, as 0.1, or less among given answers."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")
@@ -42,11 +42,11 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Fit fusion, top_k, retrieval weight and threshold to your documents, and write a configuration."""
-    from ragqa.cli.printing import complain
+    from ragqa.cli.printing import complain, show_progress
     from ragqa.fitting import fit
     from ragqa.pipeline import load_pipeline
 
-    _refuse_to_replace(output)
+    _make_room(output)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         fitted = fit(
             pipeline,
@@ -54,7 +54,7 @@ def tune(
             limit=limit,
             max_risk=max_risk,
             on_bad=lambda fault: complain(f"left out: {fault}"),
-            progress=_progress,
+            progress=lambda stage, done, of: show_progress(done, of, stage),
         )
     _write(output, fitted.config)
     command = f"ragqa ask --config {shlex.quote(str(output))}"
@@ -66,8 +66,8 @@ def tune(
         print("\n".join([*_lines(fitted), f"{output}", f'{command} "…"']))
 
 
-def _refuse_to_replace(output: Path) -> None:
-    """Before the work begins.
+def _make_room(output: Path) -> None:
+    """Make the folder of the file, before the work begins.
 
     Raises:
         UsageError: the file is there and was written by someone else, or no file can be there.
@@ -81,6 +81,12 @@ def _refuse_to_replace(output: Path) -> None:
         present = ""
     if not present.startswith(HEADING):
         raise UsageError(f"--output {output} is there already", accepted=accepted)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UsageError(
+            f"the folder of --output {output} cannot be made: {fault.strerror}", accepted="a place for a file"
+        ) from fault
 
 
 def _write(output: Path, config: "Config") -> None:
@@ -95,20 +101,11 @@ def _write(output: Path, config: "Config") -> None:
 
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(f"{HEADING}\n{text}", encoding="utf-8")
     except OSError as fault:
         raise UsageError(
             f"--output {output} cannot be written: {fault.strerror}", accepted="a place for a file"
         ) from fault
-
-
-def _progress(stage: str, done: int, of: int) -> None:
-    import sys
-
-    if sys.stderr.isatty():
-        end = "\n" if done == of else ""
-        print(f"\r{stage}: {done:,} of {of:,} questions", end=end, file=sys.stderr, flush=True)
 
 
 def _plain(fitted: "Fitted", output: Path) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def tables(scores: Mapping[str, Any]) -> Iterator[Table]:
         yield "Retrieval", ["", *retrieval], rows
     if scores["answers"]:
         columns = {"all": scores["answers"], **scores.get("answers by language", {})}
-        rows = [[name, *(_mean(group[name]) for group in columns.values())] for name in scores["answers"]]
+        rows = [
+            [name, *(_mean(group.get(name, {})) for group in columns.values())] for name in scores["answers"]
+        ]
         yield "Answers", ["", *columns], rows
     if options := scores.get("options"):
         rows = [
