@@ -152,3 +152,12 @@ def test_a_question_beyond_the_encoder_does_not_stop_the_others(
     assert done.code == 0
     assert [json.loads(line)["query"] for line in done.out.splitlines()] == [DESIGNER]
     assert done.err == "line 1: a text of 300 tokens is too long for the encoder\n"
+
+
+def test_the_shipped_choice_model_picks_the_option_that_the_documents_speak_for(ragqa: Any) -> None:
+    for options in ("Maria Keller|Paul Stein|Ada Wong", "Ada Wong|Paul Stein|Maria Keller"):
+        done = ragqa("ask", DESIGNER, "--choices", options, "--json")
+        assert done.code == 0
+        record = json.loads(done.out)
+        assert record["answer"] == "Maria Keller"
+        assert record["citations"][0]["quote"] == "The Orchard Bridge was designed by Maria Keller."

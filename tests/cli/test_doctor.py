@@ -16,6 +16,7 @@ def test_everything_is_present_here(ragqa: Any) -> None:
         "processor",
         "precision",
         "pretrained/reranker",
+        "pretrained/choice",
         "all-MiniLM-L6-v2",
         "readers: extractive",
         ".pdf",

@@ -62,6 +62,12 @@ def _reranker() -> str:
     return f"{_sized(pretrained.folder_of('reranker', 'builtin'))}, off unless --set reranker=cross_encoder"
 
 
+def _choice() -> str:
+    from ragqa import pretrained
+
+    return f"{_sized(pretrained.folder_of('choice', 'builtin'))}, for ragqa ask --choices"
+
+
 def _sized(folder: Path) -> str:
     return f"{folder} ({sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB)"
 
@@ -105,6 +111,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "encoder": _backbone,
     "reader": _reader,
     "reranker": _reranker,
+    "choice": _choice,
     "cache": _cache,
     "formats": _formats,
     "plugins": _plugins,
