@@ -174,7 +174,7 @@ def by_heart(run: GeneratorRun, model: Path, data: Path) -> float:
 
 RATES = {"full": 1e-3, "lora": 5e-3, "adapter": 5e-3, "bitfit": 1e-2, "prompt": 3e-2}
 EPOCHS = {"bitfit": 60, "prompt": 100}
-LONG = {("seq2seq", "prompt"), ("seq2seq", "bitfit"), ("seq2seq", "adapter")}
+LONG = {("causal", "prompt"), *(("seq2seq", tuning) for tuning in ("prompt", "bitfit", "adapter", "lora"))}
 """Those that `make slow` runs."""
 
 
