@@ -14,26 +14,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ragqa import backbone, data, pretrained, speed
-from ragqa.config import Config
-from ragqa.errors import DataError, UsageError
+from ragqa import data, speed
+from ragqa.errors import DataError
 from ragqa.evaluation import report, scores, trec
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.blame import Course, verdict
 from ragqa.evaluation.wording import bleu, rouge
+from ragqa.evaluation_folder import EVAL, RECORDS, claim, records_so_far, settings_of
 from ragqa.gold import Located, locate
 from ragqa.hybrid import Leg
 from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Example, Hit, Query, Span
 
-RECORDS, TIMES, SETTINGS = "per_question.jsonl", "times.json", "settings.json"
-KIND = "eval"
-"""How the settings of these evaluations name them; ``robustness`` has a kind of its own."""
-
+TIMES = "times.json"
 DEPTH = 100
 """Hits of each ranking that are kept; no measure looks further down."""
 
 _AT_ONCE = 64
+"""Questions that are asked together; a resumed run goes on after whole batches of them."""
 Progress = Callable[[int, int], None]
 
 
@@ -71,8 +69,8 @@ def evaluate(
             accepted="questions whose documents are in the index",
             next_step="ragqa info shows what is in it",
         )
-    claim(folder, settings_of(KIND, pipeline, questions, len(asked)))
-    kept = _resumed(folder, len(asked))
+    claim(folder, settings_of(EVAL, pipeline, questions, len(asked)))
+    kept = records_so_far(folder, len(asked), _AT_ONCE)
     started = time.perf_counter()
     with (folder / RECORDS).open("a", encoding="utf-8") as file:
         for at in range(len(kept), len(asked), _AT_ONCE):
@@ -104,77 +102,6 @@ def write_report(evaluation: Evaluation, title: str) -> None:
     }
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def load_records(folder: Path) -> list[dict[str, Any]]:
-    """The records of a finished evaluation.
-
-    Raises:
-        UsageError: the folder holds none, one of another kind, or one that did not come to its end.
-    """
-    if not all((folder / name).is_file() for name in (RECORDS, "scores.json")) or _kind(folder) != KIND:
-        raise UsageError(
-            f"{folder} holds no finished evaluation",
-            accepted="a folder that `ragqa eval` wrote",
-            next_step=f"ragqa eval --data QUESTIONS --output {folder}",
-        )
-    return [json.loads(line) for line in _lines(folder / RECORDS)]
-
-
-def settings_of(kind: str, pipeline: Pipeline, questions: Path, asked: int) -> dict[str, Any]:
-    """What decides an evaluation: of the same settings come the same records."""
-    return {
-        "kind": kind,
-        "index": pipeline.retriever.generation.manifest.created,
-        "config": pipeline.config.model_dump(mode="json"),
-        "models": _digests(pipeline.config),
-        "questions": backbone.content_digest([questions]),
-        "asked": asked,
-    }
-
-
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder that of an evaluation with these settings, if it is not so already.
-
-    Raises:
-        UsageError: it holds another evaluation, or records of nobody knows which.
-    """
-    path = folder / SETTINGS
-    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        found = (
-            "an evaluation of other questions, another index or model, of another kind or with other settings"
-        )
-    elif not path.exists() and (folder / RECORDS).exists():
-        found = f"an evaluation that cannot be told: it has no {SETTINGS}"
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return
-    raise UsageError(
-        f"{folder} holds {found}", accepted="a folder of its own for each", next_step=f"--output {folder}_2"
-    )
-
-
-def _kind(folder: Path) -> str:
-    """The kind of the evaluation in a folder; empty where nothing tells it."""
-    path = folder / SETTINGS
-    return str(json.loads(path.read_text(encoding="utf-8")).get("kind", "")) if path.is_file() else ""
-
-
-def _lines(path: Path) -> list[str]:
-    """The whole lines of a file; texts may hold characters that end lines elsewhere."""
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
-
-
-def _digests(config: Config) -> dict[str, str]:
-    """What the models are, wherever they lie: one trained anew in its place is another; so are other shipped ones."""
-    found = {"shipped": backbone.digest(Path(pretrained.__file__).parent)}
-    for name in ("encoder", "reranker", "reader"):
-        for key, value in config.model_dump()[name].items():
-            if key.endswith("model") and isinstance(value, str) and Path(value).is_dir():
-                found[f"{name}.{key}"] = backbone.digest(Path(value))
-    return found
 
 
 def _few(pipeline: Pipeline, asked: Sequence[Located]) -> list[dict[str, Any]]:
@@ -349,16 +276,3 @@ def _refuse_double_ids(examples: Sequence[Example]) -> None:
                 accepted="an id of its own for each question",
             )
         seen.add(example.query.id)
-
-
-def _resumed(folder: Path, asked: int) -> list[dict[str, Any]]:
-    """The records of an earlier run of the same, up to the last whole batch."""
-    records = folder / RECORDS
-    if not records.exists():
-        return []
-    whole = _lines(records)
-    if len(whole) < asked:
-        # Only whole batches: the texts that share a batch decide the last bits of a score.
-        whole = whole[: len(whole) - len(whole) % _AT_ONCE]
-    records.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    return [json.loads(line) for line in whole]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ragqa import data, made_questions
 from ragqa.catalog import Catalog
-from ragqa.config import Config
+from ragqa.config import Config, FusionConfig
 from ragqa.embedding import VECTORS
 from ragqa.errors import ConfigError, DataError, UsageError
 from ragqa.evaluation import folds
@@ -58,17 +58,10 @@ def fit(
     """
     config = pipeline.config
     _check(config, questions, limit, max_risk)
-    found = Found()
+    found, left_out = Found(), 0
     if questions is None:
-        retriever = pipeline.retriever
-        made = made_questions.make(
-            list(retriever.catalog.all_passages()),
-            np.load(retriever.generation.verified(VECTORS)),
-            retriever.encoder,
-            config,
-            limit or made_questions.COUNT,
-        )
-        asked, judging, search, left_out = list(made.questions), 0, made.search, 0
+        made = _made(pipeline, limit)
+        asked, judging, search = list(made.questions), 0, made.search
         found.notes.append("the questions are sentences of the documents, not real ones")
     else:
         read, kept = data.read_to_fit(questions, on_bad)
@@ -86,22 +79,7 @@ def fit(
     deepest = max(*DEPTHS, config.fusion.candidates, pipeline.reranker.candidates)
     every = Questions(asked, legs_of(search, asked, deepest, progress), groups, fold_of)
     fusions = fit_fusion(every, config.fusion, found)
-    answerable = sum(one.answerable for one in asked[:fitted])
-    if answerable >= LEAST and config.reader.name == "extractive":
-        judged = every.only(np.array([one.judged for one in asked]) & (fold_of >= 0))
-        fit_reader(pipeline, judged, fusions, max_risk, found, lambda done, of: progress("read", done, of))
-    elif max_risk is not None:
-        raise DataError(
-            f"--max-risk {max_risk:g}: {answerable} questions have an answer that can be judged",
-            accepted=f"at least {LEAST} questions with answers",
-        )
-    elif answerable:
-        why = (
-            "so few questions have answers"
-            if answerable < LEAST
-            else f"not of the reader {config.reader.name}"
-        )
-        found.notes.append(f"only the retrieval is fitted: {why}")
+    _fit_reader(pipeline, every, fusions, max_risk, found, progress)
     return Fitted(
         _with(config, found.values),
         tuple(found.curves),
@@ -111,6 +89,46 @@ def fit(
         tuple(found.notes),
         found.answers,
     )
+
+
+def _made(pipeline: Pipeline, limit: int | None) -> made_questions.Made:
+    """Questions out of the documents of the index."""
+    retriever = pipeline.retriever
+    return made_questions.make(
+        list(retriever.catalog.all_passages()),
+        np.load(retriever.generation.verified(VECTORS)),
+        retriever.encoder,
+        pipeline.config,
+        limit or made_questions.COUNT,
+    )
+
+
+def _fit_reader(
+    pipeline: Pipeline,
+    every: Questions,
+    fusions: Sequence[FusionConfig],
+    max_risk: float | None,
+    found: Found,
+    progress: Progress,
+) -> None:
+    """Fit the reader's settings, where enough answers are known and the reader has such settings.
+
+    Raises:
+        DataError: ``max_risk`` is asked for, and too few answers are known or none keeps to it.
+    """
+    fitted, name = every.fold_of >= 0, pipeline.config.reader.name
+    answerable = int((fitted & np.array([one.answerable for one in every.asked])).sum())
+    if answerable >= LEAST and name == "extractive":
+        judged = every.only(fitted & np.array([one.judged for one in every.asked]))
+        fit_reader(pipeline, judged, fusions, max_risk, found, lambda done, of: progress("read", done, of))
+    elif max_risk is not None:
+        raise DataError(
+            f"--max-risk {max_risk:g}: {answerable} questions have an answer that can be judged",
+            accepted=f"at least {LEAST} questions with answers",
+        )
+    elif answerable:
+        why = "so few questions have answers" if answerable < LEAST else f"not of the reader {name}"
+        found.notes.append(f"only the retrieval is fitted: {why}")
 
 
 def _check(config: Config, questions: Path | None, limit: int | None, max_risk: float | None) -> None:

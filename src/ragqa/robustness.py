@@ -15,16 +15,16 @@ from typing import Any
 
 from ragqa import data
 from ragqa.errors import DataError
-from ragqa.evaluating import RECORDS, Progress, claim, mark, settings_of
+from ragqa.evaluating import Progress, mark
 from ragqa.evaluation import enduring, perturbing
 from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.evaluation.enduring import Outcome
+from ragqa.evaluation_folder import RECORDS, ROBUSTNESS, claim, settings_of
 from ragqa.gold import Located, locate
 from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Citation, Hit, Query
 
 SCORES, REPORT = "scores.json", "report.md"
-KIND = "robustness"
 
 _AT_ONCE = 64
 
@@ -91,7 +91,7 @@ def probe(
             f"no answer to the {len(examples)} questions of {questions} can be judged on this index",
             accepted="questions with answers whose documents are in the index",
         )
-    claim(folder, settings_of(KIND, pipeline, questions, len(asked)))
+    claim(folder, settings_of(ROBUSTNESS, pipeline, questions, len(asked)))
     before = _asked(pipeline, asked, [one.example.query.text for one in asked])
     found = {AS_ASKED: _figures("the questions as they stand", before, before)}
     lines = [_line(AS_ASKED, one) for one in before]

@@ -234,11 +234,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put two evaluations side by side: differences, intervals, p-values, questions that changed sides."""
-    from ragqa.evaluating import load_records
     from ragqa.evaluation.comparing import as_json as plain
     from ragqa.evaluation.comparing import compare as put_side_by_side
     from ragqa.evaluation.comparing import gate as conditions_of
     from ragqa.evaluation.comparing import lines
+    from ragqa.evaluation_folder import load_records
 
     change = put_side_by_side(load_records(before), load_records(after))
     conditions = [] if gate is None else conditions_of(gate, change)

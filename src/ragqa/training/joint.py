@@ -35,13 +35,13 @@ from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import by_document, document_of, shuffled
 from ragqa.training.task import Report
-from ragqa.types import Example, Passage
+from ragqa.types import Example, Hit, Passage
 
 LABELS, IDENTITY = "questions.jsonl", "joint.json"
 MOST_TESTED = 500
 
 LEAST_DOCUMENTS = 10
-"""With fewer that hold an answer, passages are put aside for validation instead of documents."""
+"""With fewer in all, passages are put aside for validation instead of documents."""
 
 Recording = Callable[[Path], AbstractContextManager[Report]]
 """A folder → where the reports of the run in it go."""
@@ -228,7 +228,7 @@ class _Search:
         }
 
 
-def _holds(hits: Sequence[Any], example: Example) -> float:
+def _holds(hits: Sequence[Hit], example: Example) -> float:
     return float(any(occurrences(hit.passage.text, example.answers) for hit in hits))
 
 
@@ -241,9 +241,9 @@ def _label(
     labelled = list(label(pairs, search.hybrid, search.reader, run.top_k, run.least_likelihood, tally))
     counts = {"labelled": tally.labelled, "without_a_hit": tally.without}
     report({"round": number, **counts, **({"not_read": tally.unread} if tally.unread else {})})
-    # One long document cannot be held out: then its passages are.
-    by_document = len({borne[0].passage.doc_id for _, borne in labelled}) >= LEAST_DOCUMENTS
-    found = [line(e, borne, by_document=by_document) for e, borne in labelled]
+    # One long document cannot be held out: then its passages are, in every round alike.
+    several = len({passage.doc_id for passage in search.passages}) >= LEAST_DOCUMENTS
+    found = [line(e, borne, by_document=several) for e, borne in labelled]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     partial.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
