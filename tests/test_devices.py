@@ -75,6 +75,17 @@ def test_the_environment_moves_the_cache_and_limits_threads(
         devices.threads()
 
 
+def test_the_environment_names_the_device_that_auto_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_cuda", lambda: True)
+    assert devices.choose_device("auto") == "cuda"
+    monkeypatch.setenv("RAGQA_DEVICE", "cpu")
+    assert devices.choose_device("auto") == "cpu"
+    assert devices.choose_device("cuda") == "cuda"
+    monkeypatch.setenv("RAGQA_DEVICE", "tpu")
+    with pytest.raises(ConfigError, match="RAGQA_DEVICE: there is no 'tpu'"):
+        devices.choose_device("auto")
+
+
 def test_a_container_quota_limits_threads(tmp_path: Path) -> None:
     limit = tmp_path / "cpu.max"
     for text, cores in [("150000 100000\n", 2), ("max 100000\n", None), ("nonsense", None)]:

@@ -73,12 +73,15 @@ def _cgroup_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
 
 
 def choose_device(device: str) -> str:
-    """``cpu`` or ``cuda``. "auto" takes the GPU where both a driver and a torch built for it are present.
+    """``cpu`` or ``cuda``; "auto" is ``RAGQA_DEVICE``, else the GPU where a driver and a torch made for it are.
 
     Raises:
         ConfigError: an unknown name, or "cuda" where there is none.
     """
     _check("device", device, DEVICES)
+    if device == "auto":
+        device = os.environ.get("RAGQA_DEVICE", "auto")
+        _check("RAGQA_DEVICE", device, DEVICES)
     if device == "auto":
         return "cuda" if has_cuda() else "cpu"
     if device == "cuda" and not has_cuda():
@@ -88,6 +91,7 @@ def choose_device(device: str) -> str:
     return device
 
 
+@cache
 def has_cuda() -> bool:
     """True when a GPU can serve. torch is only imported, to ask it, after an NVIDIA driver was seen."""
     if not Path("/proc/driver/nvidia/version").exists() or not find_spec("torch"):

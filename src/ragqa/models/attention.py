@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "ragqa_plain"
@@ -40,6 +41,25 @@ def plain_attention(
     return mixed.transpose(1, 2).contiguous(), weights
 
 
+def _attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **named: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Plain on CPUs; on GPUs torch's own, whose kernels are the fast ones there."""
+    if query.is_cuda:
+        mixed, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **named
+        )
+        return mixed, None
+    return plain_attention(module, query, key, value, attention_mask, scaling, dropout)
+
+
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     if mask.dtype == torch.bool:
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -1e9)
@@ -52,6 +72,6 @@ def register() -> str:
     The mask has a registry of its own: a name that is missing there gets none, without a word, and padding is read as
     if it were text.
     """
-    AttentionInterface.register(NAME, plain_attention)
+    AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     return NAME

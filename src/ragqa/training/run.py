@@ -14,6 +14,7 @@ from torch import nn
 from ragqa import checkpoints, devices, plugins, pretrained
 from ragqa.backbone import content_digest
 from ragqa.errors import TrainingError
+from ragqa.models.placing import placed
 from ragqa.protocols import Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import keep_freed_memory
@@ -119,12 +120,14 @@ def prepare(run: Run, report: Report) -> Prepared:
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
     trainer = Trainer(
-        task.model,
+        placed(task.model),
         task.objective,
         task.training,
         schedule,
         run.output,
-        dtype=torch.bfloat16 if devices.choose_precision("auto", "cpu") == "bf16" else torch.float32,
+        dtype=torch.bfloat16
+        if devices.choose_precision("auto", devices.choose_device("auto")) == "bf16"
+        else torch.float32,
         validate=task.validate,
         report=report,
         workers=Workers.joined(),

@@ -282,7 +282,7 @@ class Trainer:
         self.objective.load(by_kind.pop("objective", {}))
         for name, master in self.weights.masters.items():
             self.optimizer.state[master] = {
-                kind: values[name] for kind, values in by_kind.items() if name in values
+                kind: values[name].to(master.device) for kind, values in by_kind.items() if name in values
             }
 
 

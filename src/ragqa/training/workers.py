@@ -8,7 +8,25 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ragqa.devices import choose_device
+from ragqa.errors import TrainingError
+
 Value = TypeVar("Value")
+
+
+def _backend() -> str:
+    """What the processes talk through; with GPUs each process takes the one of its number for its own."""
+    if choose_device("auto") == "cpu":
+        return "gloo"
+    rank, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= devices:
+        raise TrainingError(
+            f"process {rank + 1} on this machine has no GPU: there are {devices}",
+            accepted=f"torchrun --nproc-per-node {devices} at most",
+            next_step="RAGQA_DEVICE=cpu to train on the CPU",
+        )
+    torch.cuda.set_device(rank)
+    return "cpu:gloo,cuda:nccl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +38,16 @@ class Workers:
 
     @classmethod
     def joined(cls) -> "Workers":
-        """Those that the environment of ``torchrun`` tells of, joined by gloo: training computes on CPUs."""
+        """Those that the environment of ``torchrun`` tells of, joined by gloo, and by NCCL where each has a GPU.
+
+        Raises:
+            TrainingError: there are GPUs, but fewer than processes on this machine.
+        """
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count < 2:
             return cls()
         if not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("gloo")
+            torch.distributed.init_process_group(_backend())
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
     @property

@@ -139,7 +139,7 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole(
 ) -> None:
     gradients = []
     for rows in (32, 1):
-        monkeypatch.setattr(contrastive, "CHUNK_ROWS", rows)
+        monkeypatch.setattr(contrastive, "CHUNK_ROWS", dict.fromkeys(contrastive.CHUNK_ROWS, rows))
         model = BiEncoder.from_folder(tiny_bert, training=True)
         objective, groups = objective_of(tiny_bert, both_sides=both_sides)
         objective.loss(model, objective.collate(groups)).backward()  # type: ignore[no-untyped-call]

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ragqa.devices import choose_device
 from ragqa.protocols import Vectors
 from ragqa.runtimes.batches import pad
 from ragqa.types import Example, Passage
@@ -34,7 +35,7 @@ Inputs = tuple[Tensor, Tensor, Tensor]
 NEIGHBOURS = 16
 """Passages like its own from which a group draws its hard negatives."""
 
-CHUNK_ROWS = 32
+CHUNK_ROWS = {"cpu": 32, "cuda": 512}
 """Texts whose activations are in memory at once: a larger batch is encoded piece by piece, and again for its
 gradient (Gao et al. 2021, arXiv:2101.06983)."""
 
@@ -240,7 +241,8 @@ def encode(model: Any, batches: Sequence[Inputs]) -> Tensor:
 
 def chunks(texts: Sequence[Sequence[int]]) -> tuple[Inputs, ...]:
     """Token ids as padded inputs of at most ``CHUNK_ROWS`` rows, in order."""
-    pieces = (pad(texts[at : at + CHUNK_ROWS]) for at in range(0, len(texts), CHUNK_ROWS))
+    rows = CHUNK_ROWS[choose_device("auto")]
+    pieces = (pad(texts[at : at + rows]) for at in range(0, len(texts), rows))
     return tuple(
         (torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(kinds))
         for ids, mask, kinds in pieces

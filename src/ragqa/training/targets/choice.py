@@ -14,6 +14,7 @@ from ragqa.data.faults import OnBad
 from ragqa.errors import DataError
 from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.models.choice import ChoiceModel
+from ragqa.models.placing import placed
 from ragqa.pretrained import TEMPERATURE, folder_of
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
@@ -86,7 +87,7 @@ def judged(
 
 def _finish(objective: ChoiceObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
     """Fit the temperature of the confidence (Guo et al. 2017) and store what each letter's questions gave."""
-    answers = judged(ChoiceModel.load(folder), objective, held_out)
+    answers = judged(placed(ChoiceModel.load(folder)), objective, held_out)
     losses = {t: _mean_loss(answers, t) for t in TEMPERATURES}
     temperature = min(TEMPERATURES, key=lambda t: losses[t])
     (folder / TEMPERATURE).write_text(json.dumps({"temperature": temperature}) + "\n", encoding="utf-8")
@@ -123,9 +124,10 @@ def _compare(
     asked = [e for e in test if e.choice is not None]
     if not asked:
         return None
-    after = [float(s.argmax() == e.choice) for e, s in judged(ChoiceModel.load(folder), objective, asked)]
+    stored = placed(ChoiceModel.load(folder))
+    after = [float(s.argmax() == e.choice) for e, s in judged(stored, objective, asked)]
     before = [1 / len(e.query.choices) for e in asked]
     if goes_on(ChoiceModel, run):
-        earlier = ChoiceModel.load(folder_of(run.target, run.start_from or "builtin"))
+        earlier = placed(ChoiceModel.load(folder_of(run.target, run.start_from or "builtin")))
         before = [float(s.argmax() == e.choice) for e, s in judged(earlier, objective, asked)]
     return compare({"accuracy": before}, {"accuracy": after})

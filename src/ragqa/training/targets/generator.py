@@ -14,6 +14,7 @@ from ragqa.data.faults import OnBad
 from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
+from ragqa.models.placing import placed
 from ragqa.prompting import Prompter
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
@@ -107,8 +108,8 @@ def _compare(before: Path, stored: Path, objective: WritingObjective, split: Spl
     if not asked:
         return None
     return compare(
-        written_scores(load_generator(before), objective, asked),
-        written_scores(load_generator(stored), objective, asked),
+        written_scores(placed(load_generator(before)), objective, asked),
+        written_scores(placed(load_generator(stored)), objective, asked),
     )
 
 

@@ -7,6 +7,7 @@ from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.data import distinct_passages
 from ragqa.data.faults import OnBad
+from ragqa.models.placing import placed
 from ragqa.models.span import SpanModel, load_span
 from ragqa.training.calibrating import (
     UNANSWERABLE_SHARE,
@@ -73,7 +74,8 @@ def _compare(run: ReaderRun, split: Split, objective: SpanObjective, folder: Pat
     before = pretrained.reader_folder(run.start_from or "builtin")
     other = SpanObjective(load_tokenizer(pretrained.backbone_of(before)))
     return compare(
-        reading_scores(load_span(before), other, asked), reading_scores(load_span(folder), objective, asked)
+        reading_scores(placed(load_span(before)), other, asked),
+        reading_scores(placed(load_span(folder)), objective, asked),
     )
 
 

@@ -13,6 +13,7 @@ from ragqa import backbone, data
 from ragqa.data.faults import OnBad
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
+from ragqa.models.placing import placed
 from ragqa.rerankers.cross_encoder import FITTED, combined
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
@@ -104,7 +105,7 @@ class _Ranked:
 
 def _fit_weight(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
     """Store the weight with the best nDCG@10 on held-out questions; of equal ones the smallest."""
-    judged = held_out.judged(PairModel.load(folder), objective)
+    judged = held_out.judged(placed(PairModel.load(folder)), objective)
     curve = {w: float(np.mean(held_out.scores(judged, w)["nDCG@10"])) for w in WEIGHTS}
     weight = max(WEIGHTS, key=lambda w: (round(curve[w], 4), -w))
     values = {"weight": weight, "ndcg@10 by weight": {str(w): round(v, 4) for w, v in curve.items()}}
@@ -120,6 +121,6 @@ def _compare(
     if not asked:
         return None
     ranked = _Ranked.of(asked, retriever, candidates)
-    judged = ranked.judged(PairModel.load(folder), objective)
+    judged = ranked.judged(placed(PairModel.load(folder)), objective)
     weight = float(json.loads((folder / FITTED).read_text(encoding="utf-8"))["weight"])
     return compare(ranked.scores(judged, 0.0), ranked.scores(judged, weight))

@@ -21,6 +21,7 @@ from ragqa.errors import TrainingError
 from ragqa.evaluation.retrieval import Measure, ndcg, ranked, recall
 from ragqa.layout import Layout, read_layout
 from ragqa.models.bi_encoder import BiEncoder, load_encoder
+from ragqa.models.placing import placed
 from ragqa.protocols import Vectors
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
@@ -183,7 +184,8 @@ def _compare(judge: Any, split: Split, untuned: Path, stored: Path) -> Compariso
         return None
     searched = judge(asked)
     return compare(
-        searched.scores(BiEncoder.from_folder(untuned).eval()), searched.scores(load_encoder(stored))
+        searched.scores(placed(BiEncoder.from_folder(untuned).eval())),
+        searched.scores(placed(load_encoder(stored))),
     )
 
 
