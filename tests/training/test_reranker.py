@@ -1,15 +1,18 @@
 """``finetune`` of the reranker: from questions to a pipeline that puts the right passage first."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from transformers import BertConfig, BertModel
 
 from ragqa import plugins
 from ragqa.config import Config
+from ragqa.errors import ConfigError, ModelError
 from ragqa.indexing import build_index
 from ragqa.models.pair import PairModel
 from ragqa.models.span import SpanModel
@@ -174,3 +177,55 @@ def test_a_pipeline_reads_more_candidates_than_it_shows(trained: Path, tmp_path:
     assert best == everything[0]
     assert best.legs[LEG] == max(hit.legs[LEG] for hit in everything)
     assert {"rerank", "load reranker"} <= pipeline.timings.seconds.keys()
+
+
+def test_a_model_of_fewer_layers_is_stored_and_served_so(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    deep = tmp_path / "deep"
+    shutil.copytree(tiny_bert, deep)
+    config = BertConfig.from_pretrained(tiny_bert, num_hidden_layers=4)
+    torch.manual_seed(6)
+    BertModel(config).save_pretrained(deep)
+    brief = {**SCHEDULE, "epochs": 1, "max_steps": 2}
+    first = load_run(described(tmp_path, deep, questions, layers=2, schedule=brief), RerankerRun)
+    finetune(first, resume=False, report=lambda _: None)
+    stored = first.output / "model"
+    model = PairModel.load(stored)
+    assert len(model.encoder.encoder.layer) == model.encoder.config.num_hidden_layers == 2
+    untouched = BertModel.from_pretrained(deep).encoder.layer
+    near = [
+        min(range(4), key=lambda n: float((untouched[n].output.dense.weight - mine).abs().sum()))
+        for mine in (layer.output.dense.weight for layer in model.encoder.encoder.layer)
+    ]
+    assert near == [1, 3]
+    again = load_run(
+        described(
+            tmp_path,
+            deep,
+            questions,
+            layers=1,
+            schedule=brief,
+            start_from=str(stored),
+            output=str(tmp_path / "b"),
+        ),
+        RerankerRun,
+    )
+    finetune(again, resume=False, report=lambda _: None)
+    single = PairModel.load(again.output / "model")
+    (left,) = single.encoder.encoder.layer
+    last = model.encoder.encoder.layer[1].output.dense.weight
+    assert float((left.output.dense.weight - last).abs().max()) < 0.1
+    reranker = CrossEncoderReranker(model=str(again.output / "model"), precision="f32")
+    found = reranker.rerank([Query("Where does the heron live?")], [HITS])
+    assert {hit.passage.doc_id for hit in found[0]} == {"d0", "d1", "d2"}
+
+
+def test_more_layers_than_the_backbone_has_are_refused(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, layers=3), RerankerRun)
+    with pytest.raises(ModelError, match="3 layers were asked for"):
+        finetune(run, resume=False, report=lambda _: None)
+    with pytest.raises(ConfigError, match="layers is for tuning full"):
+        load_run(described(tmp_path, tiny_bert, questions, layers=1, tuning="lora"), RerankerRun)

@@ -1,8 +1,9 @@
 """Which layer a parameter belongs to: for freezing by name and for learning rates that fall from the top downwards."""
 
 import re
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ragqa.errors import TrainingError
 
@@ -22,6 +23,19 @@ def layer_of(name: str) -> int | None:
     """
     found = _LAYER.search(name)
     return int(found[1]) if found else None
+
+
+def renumbered(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
+    """The tensors of a model that keeps the layers ``kept`` alone, by their new names."""
+    place = {number: at for at, number in enumerate(kept)}
+    found = {}
+    for name, tensor in tensors.items():
+        layer = layer_of(name)
+        if layer is None:
+            found[name] = tensor
+        elif layer in place:
+            found[name.replace(f".{layer}.", f".{place[layer]}.", 1)] = tensor
+    return found
 
 
 def depth(model: nn.Module) -> int:

@@ -117,6 +117,17 @@ class HeadedRun(Run):
     storage: Literal["float32", "float16", "int8"] | None = Field(
         None, description="default: int8 for full tuning, float32 for the few weights of the others"
     )
+    layers: PositiveInt | None = Field(
+        None, description="keep so many layers of the backbone, evenly spread: a faster model; default: all"
+    )
+
+    @model_validator(mode="after")
+    def _layers_are_stored_whole(self) -> Self:
+        if self.layers is not None and self.tuning.name != "full":
+            raise ValueError(
+                f"layers is for tuning full, not for {self.tuning.name}: the base has all of them"
+            )
+        return self
 
 
 class ReaderRun(HeadedRun):

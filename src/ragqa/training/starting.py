@@ -8,9 +8,10 @@ from torch import Tensor
 
 from ragqa import backbone, checkpoints, plugins, pretrained
 from ragqa.errors import TrainingError
-from ragqa.models.headed import Headed
+from ragqa.models.headed import LAYERS, Headed
 from ragqa.models.loading import overlay
 from ragqa.protocols import Tuning
+from ragqa.training.layers import renumbered
 from ragqa.training.settings import HeadedRun, Run
 
 Model = TypeVar("Model", bound=Headed)
@@ -26,6 +27,8 @@ def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tens
     model = kind.from_backbone(folder, run.dropout)
     earlier = _start(run)
     if earlier is None:
+        if run.layers is not None:
+            model.keep_layers(run.layers)
         return model, {}
     if pretrained.backbone_of(earlier) != folder:
         raise TrainingError(
@@ -41,7 +44,11 @@ def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tens
             next_step=f"go on from {config.get('base', {}).get('model', 'the backbone')}",
         )
     tensors = kind.tensors_of(earlier)
+    if LAYERS in config:
+        model.keep_layers(int(config[LAYERS]))
     overlay(model, tensors, earlier)
+    if run.layers is not None:
+        tensors = renumbered(tensors, model.keep_layers(run.layers))
     return model, tensors
 
 
@@ -79,6 +86,11 @@ def store(
 ) -> None:
     """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
     config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **scores}
+    layers = run.layers or (
+        pretrained.stored_config(earlier).get(LAYERS) if (earlier := _start(run)) else None
+    )
+    if layers is not None:
+        config[LAYERS] = layers
     if run.tuning.name == "full":
         # What this run froze but the earlier one had trained belongs to the model, too.
         checkpoints.save(target, {**start, **tensors}, config, run.storage or "int8")
