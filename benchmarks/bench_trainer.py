@@ -23,7 +23,7 @@ from typing import Any
 import processes
 from ragqa import backbone, data
 from ragqa.data import squad
-from ragqa.devices import cpu_model
+from ragqa.devices import choose_device, cpu_model
 from ragqa.types import Example
 
 RESULT = Path(__file__).parent / "results" / "trainer.json"
@@ -106,7 +106,7 @@ def trainer(examples: list[Example], folder: Path, *, dynamic: bool) -> dict[str
         weight_decay=0.01,
         warmup_steps=round(0.06 * len(rows) / BATCH),
         seed=SEED,
-        use_cpu=True,
+        use_cpu=choose_device("auto") == "cpu",
         report_to=[],
         save_strategy="no",
         disable_tqdm=True,
