@@ -1,4 +1,4 @@
-"""Who writes: a language model that goes on from a prompt, or the encoder–decoder with a pointer, under one contract."""
+"""Who writes: a language model that goes on from a prompt, or an encoder–decoder with a pointer; one contract."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

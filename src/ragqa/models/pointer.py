@@ -1,14 +1,15 @@
 """An encoder–decoder with a pointer: it writes words of its vocabulary or copies those of the passages.
 
-Each row (question + passage) is encoded apart, and the decoder attends over the states of all rows of a question at once
-(fusion in decoder, Izacard and Grave 2021, arXiv:2007.01282). With the decoder's state h_t and source tokens s_i,
+Each row (question + passage) is encoded apart, and the decoder attends over the states of all rows of a question at
+once (fusion in decoder, Izacard and Grave 2021, arXiv:2007.01282). With the decoder's state h_t, source tokens s_i and
+their states e_i,
 
     a_ti = softmax_i (q(h_t) · k(e_i) + p(h_t) · w(s_{i−1}))      c_t = Σ_i a_ti e_i      g_t = σ(u · [h_t; c_t])
     P(y_t) = g_t · softmax(vocabulary scores)_{y_t} + (1 − g_t) · Σ_{i: s_i = y_t} a_ti
 
 (See, Liu and Manning 2017, arXiv:1704.04368.) The term with w, the word embedding of the token before, lets the pointer
-go on where the word just written stands. Self-attention and feed-forward layers of the decoder begin as the encoder's last
-ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
+go on where the word just written stands. Self-attention and feed-forward layers of the decoder begin as the encoder's
+last ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
 """
 
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ class PointerHead(nn.Module):
     def begin_as(self, encoder: Any) -> None:
         """Take what BERT has alike: positions, the norm above them, and its last layers."""
         embeddings = getattr(encoder, "embeddings", None)
-        layers = getattr(getattr(encoder, "encoder", None), "layer", ())
+        layers: Any = getattr(getattr(encoder, "encoder", None), "layer", ())
         if embeddings is None or len(layers) < len(self.decoder) or not hasattr(layers[0], "intermediate"):
             return
         self.norm.load_state_dict(embeddings.LayerNorm.state_dict())
@@ -140,8 +141,9 @@ class PointerHead(nn.Module):
 class PointerModel(Headed):
     """``forward`` returns the mean negative log-likelihood of what shall be written, (N,).
 
-    ``ids``, ``mask``, ``kinds`` and ``copyable`` (R, L), ``slots`` (R,) and ``places`` are those of ``sources.Sources``;
-    ``labels`` (N, T) end with the token that ends a text, padded with ``IGNORED``; ``tasks`` (N,) are ``ANSWER`` or ``ASK``.
+    ``ids``, ``mask``, ``kinds``, ``copyable`` (R, L), ``slots`` (R,) and ``places`` are those of ``sources.Sources``;
+    ``labels`` (N, T) end with the token that ends a text, padded with ``IGNORED``; ``tasks`` (N,) are ``ANSWER`` or
+    ``ASK``.
     """
 
     kind: ClassVar[str] = "pointer"
@@ -169,7 +171,14 @@ class PointerModel(Headed):
         return {"layers": int(pretrained.stored_config(folder).get("decoder_layers", LAYERS))}
 
     def encode(
-        self, ids: Tensor, mask: Tensor, kinds: Tensor, copyable: Tensor, slots: Tensor, places: int, count: int
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        kinds: Tensor,
+        copyable: Tensor,
+        slots: Tensor,
+        places: int,
+        count: int,
     ) -> Encoded:
         """Rows (R, L) of ``count`` questions → what the decoder sees, (N, places · L, …)."""
         states = self.hidden(ids, mask, kinds)
@@ -219,9 +228,7 @@ class PointerModel(Headed):
         scores = self.head.words(hidden[rows, places_of], self._table()).float()
         word = scores.gather(1, targets.unsqueeze(1)).squeeze(1) - scores.logsumexp(-1)
         gate = odds[rows, places_of]
-        mixed = torch.logaddexp(
-            nn.functional.logsigmoid(gate) + word, nn.functional.logsigmoid(-gate) + copy
-        )
+        mixed = torch.logaddexp(nn.functional.logsigmoid(gate) + word, nn.functional.logsigmoid(-gate) + copy)
         sums = mixed.new_zeros(len(labels)).index_add(0, rows, mixed)
         return -sums / known.sum(1).clamp(min=1)
 
@@ -238,16 +245,17 @@ class PointerModel(Headed):
         """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``."""
         device = self.head.gate.weight.device
         arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
+        ids, mask, kinds, copyable, slots = (torch.from_numpy(array).to(device) for array in arrays)
         was_training = self.training
         self.eval()
-        encoded = self.encode(*(torch.from_numpy(array).to(device) for array in arrays), sources.places, len(tasks))
+        encoded = self.encode(ids, mask, kinds, copyable, slots, sources.places, len(tasks))
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        kinds = torch.tensor(tasks, device=device)
+        start = self._start(torch.tensor(tasks, device=device))
         last: Tensor | None = None
         done = torch.zeros(len(tasks), dtype=torch.bool, device=device)
         steps: list[tuple[Tensor, Tensor, Tensor]] = []
         for step in range(min(max_tokens, MAX_WRITTEN_TOKENS)):
-            inputs = self._start(kinds) if last is None else self._embedded(last[:, None], step)
+            inputs = start if last is None else self._embedded(last[:, None], step)
             hidden = self.head.run(inputs, encoded, cache)[:, -1]
             likelihoods, copied = self.next_words(hidden, encoded)
             best, last = likelihoods.max(-1)
@@ -285,6 +293,4 @@ def _written(tokens: list[int], logs: list[float], copied: list[bool], end: int)
     ended = end in tokens
     length = tokens.index(end) if ended else len(tokens)
     count = length + ended
-    return Written(
-        tuple(tokens[:length]), sum(logs[:count]) / max(1, count), ended, tuple(copied[:length])
-    )
+    return Written(tuple(tokens[:length]), sum(logs[:count]) / max(1, count), ended, tuple(copied[:length]))

@@ -15,7 +15,7 @@ from torch import Tensor
 from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import ANSWER, ASK, PointerModel
 from ragqa.prompting import NOT_HERE, language_of
-from ragqa.sources import ASKING, Source, Sources, pad_sources, to_answer, to_ask
+from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.training.objectives.texts import TokenTexts
 from ragqa.types import Example, Passage
 from ragqa.windows import Ints, Windower
@@ -122,11 +122,11 @@ class PointingObjective:
         labels = np.full((len(groups), max(len(g.written) for g in groups)), IGNORED, dtype=np.int64)
         for row, group in enumerate(groups):
             labels[row, : len(group.written)] = group.written
-        values = {field.name: getattr(padded, field.name) for field in fields(Sources)}
+        arrays = (padded.ids, padded.mask, padded.kinds, padded.copyable, padded.slots)
+        ids, mask, kinds, copyable, slots = map(torch.from_numpy, arrays)
+        tasks = torch.tensor([group.task for group in groups])
         return PointingBatch(
-            **{n: v if n == "places" else torch.from_numpy(v) for n, v in values.items()},
-            labels=torch.from_numpy(labels),
-            tasks=torch.tensor([group.task for group in groups]),
+            ids, mask, kinds, copyable, slots, padded.places, torch.from_numpy(labels), tasks
         )
 
     def loss(self, model: PointerModel, batch: PointingBatch) -> Tensor:

@@ -19,9 +19,11 @@ class TokenTexts:
 
     def add(self, examples: Sequence[Example], others: Iterable[str] = ()) -> None:
         """Tokenise every text of ``examples``, and ``others``, that is not known yet, in large batches."""
-        texts = {
-            text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)
-        } | {e.query.text for e in examples} | set(others)
+        texts = (
+            {text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)}
+            | {e.query.text for e in examples}
+            | set(others)
+        )
         missing = sorted(texts - self._known.keys())
         for at in range(0, len(missing), _BATCH):
             batch = missing[at : at + _BATCH]
