@@ -29,12 +29,14 @@ IGNORED = -100
 class Written:
     """What a model wrote for one prompt, without the token that ends it.
 
-    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself.
+    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself;
+    ``copied`` which of the tokens a model with a pointer took from its passages.
     """
 
     ids: tuple[int, ...]
     log_probability: float
     ended: bool
+    copied: tuple[bool, ...] = ()
 
 
 class Generator(nn.Module):

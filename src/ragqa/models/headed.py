@@ -27,9 +27,14 @@ class Headed(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.segmented = takes_segments(encoder)
-        self.head = nn.Linear(hidden, self.outputs)
-        nn.init.normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        self.head = self.fresh_head(hidden)
+
+    def fresh_head(self, hidden: int) -> Any:
+        """What stands on the encoder, before it is trained."""
+        head = nn.Linear(hidden, self.outputs)
+        nn.init.normal_(head.weight, std=0.02)
+        nn.init.zeros_(head.bias)
+        return head
 
     @classmethod
     def from_backbone(cls, folder: Path, dropout: float) -> Self:
@@ -64,9 +69,14 @@ class Headed(nn.Module):
         return found
 
     @classmethod
+    def shape_of(cls, folder: Path) -> dict[str, Any]:
+        """What else ``from_backbone`` needs to know of the model in ``folder``."""
+        return {}
+
+    @classmethod
     def stored(cls, folder: Path) -> tuple[Self, Tuning]:
         """The model in ``folder`` with what its tuning added still standing beside the weights."""
-        model = cls.from_backbone(pretrained.backbone_of(folder), dropout=0.0)
+        model = cls.from_backbone(pretrained.backbone_of(folder), dropout=0.0, **cls.shape_of(folder))
         base = pretrained.base_of(folder)
         layers = pretrained.stored_config(base or folder).get(LAYERS)
         if layers is not None:

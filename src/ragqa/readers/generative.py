@@ -1,8 +1,9 @@
-"""Writes the answer with a language model of transformers, and cites the words of the passages that bear it out.
+"""Writes the answer, and cites the words of the passages that bear it out.
 
-The model goes on from a prompt with the question and as many hits as find room. What it writes counts only if the hits
-bear it out: they hold the very words, or a sentence with most of its terms. Its confidence is the mean probability of
-the tokens it wrote, which nothing has calibrated.
+A language model of transformers goes on from a prompt with the question and as many hits as find room; ours, an
+encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). What is written counts only if the hits bear it
+out: they hold the very words, or a sentence with most of its terms. Its confidence is the mean probability of the tokens
+that were written, which nothing has calibrated.
 """
 
 import math
@@ -12,19 +13,18 @@ from dataclasses import dataclass
 
 import torch
 
-from ragqa import backbone
+from ragqa import backbone, pretrained
 from ragqa.analysis import terms
 from ragqa.devices import choose_device, choose_precision
-from ragqa.errors import ConfigError, ModelError
-from ragqa.models.generator import load_generator, load_writer_tokenizer
-from ragqa.prompting import NOT_HERE, Prompt, Prompter
+from ragqa.errors import ConfigError
+from ragqa.prompting import NOT_HERE
 from ragqa.sentences import coverage, sentence_around, sentences
 from ragqa.types import Answer, Citation, Hit, Passage, Query, Span
+from ragqa.writing import Draft, open_writer
 
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
-_BATCH = 8
 _TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
@@ -38,13 +38,14 @@ class _Support:
 
 
 class GenerativeReader:
-    """Reads with a sequence-to-sequence or causal language model.
+    """Reads with a sequence-to-sequence or causal language model, or with an encoder–decoder of ours.
 
     Args:
-        model: a Hugging Face folder, or one that ``ragqa finetune generator`` wrote.
-        precision, device: see ``ragqa.devices``; a language model runs in f32 or bf16.
-        prompt: the template, by name or as a Jinja file.
-        max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many.
+        model: "builtin", a Hugging Face folder, or one that ``ragqa finetune generator`` wrote.
+        precision, device: see ``ragqa.devices``; what writes runs in f32 or bf16.
+        prompt: of a language model: the template, by name or as a Jinja file.
+        max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many;
+            None: 1,024 in a prompt, 2,048 where each hit is read apart.
         max_answer_tokens: the answer ends there at the latest.
         threshold: least confidence of an answer.
     """
@@ -56,7 +57,7 @@ class GenerativeReader:
         precision: str = "auto",
         device: str = "auto",
         prompt: str = "zero_shot",
-        max_prompt_tokens: int = 1024,
+        max_prompt_tokens: int | None = None,
         max_answer_tokens: int = 64,
         threshold: float = 0.0,
     ) -> None:
@@ -64,54 +65,43 @@ class GenerativeReader:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
         if not 0 <= threshold <= 1:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
-        if model == backbone.BUILTIN:
-            raise ModelError(
-                "no weights for a generative reader come with this version",
-                accepted="the folder of a language model of transformers, or of `ragqa finetune generator`",
-            )
         device = choose_device(device)
         precision = choose_precision(precision, device)
         if precision not in _TYPES:
             raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_TYPES)}")
-        folder = backbone.resolve(model)
-        self._model = load_generator(folder).to(device, getattr(torch, _TYPES[precision]))
-        self._tokenizer = load_writer_tokenizer(folder)
-        room = min(max_prompt_tokens, self._model.room(max_answer_tokens))
-        self._prompter = Prompter(self._tokenizer, template=prompt, max_tokens=room)
-        self._max_answer_tokens, self._threshold = max_answer_tokens, threshold
+        self._writer = open_writer(
+            pretrained.folder_of("generator", model)
+            if model == backbone.BUILTIN
+            else backbone.resolve(model),
+            device=device,
+            dtype=getattr(torch, _TYPES[precision]),
+            prompt=prompt,
+            max_tokens=max_prompt_tokens,
+            max_answer_tokens=max_answer_tokens,
+        )
+        self._threshold = threshold
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, written from its hits."""
-        found: list[Answer] = []
-        for at in range(0, len(queries), _BATCH):
-            few, theirs = queries[at : at + _BATCH], hits[at : at + _BATCH]
-            prompts = [
-                self._prompter.prompt(query.text, [hit.passage for hit in mine])
-                for query, mine in zip(few, theirs, strict=True)
-            ]
-            written = self._model.write(
-                [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
-            )
-            for mine, prompt, one in zip(theirs, prompts, written, strict=True):
-                text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
-                found.append(self._answer(text, math.exp(one.log_probability), mine, prompt))
-        return found
+        drafts = self._writer.write(
+            [q.text for q in queries], [[hit.passage for hit in mine] for mine in hits]
+        )
+        return [self._answer(draft, mine) for draft, mine in zip(drafts, hits, strict=True)]
 
-    def _answer(self, text: str, confidence: float, hits: Sequence[Hit], prompt: Prompt) -> Answer:
-        support = None if _declines(text) else supported(text, prompt.passages)
-        if (
-            support is None
-        ):  # the words of a refusal, or of what nothing bears out, say nothing of being right
-            confidence = 0.0
+    def _answer(self, draft: Draft, hits: Sequence[Hit]) -> Answer:
+        text = draft.text
+        support = None if _declines(text) else supported(text, draft.passages)
+        # The words of a refusal, or of what nothing bears out, say nothing of being right.
+        confidence = 0.0 if support is None else math.exp(draft.log_probability)
         details = {
             "candidate": "" if _declines(text) else text,
             "support": 0.0 if support is None else support.share,
-            "passages": len(prompt.passages),
-            "left_out": prompt.left_out,
+            "passages": len(draft.passages),
+            "left_out": draft.left_out,
             "threshold": self._threshold,
         }
         if support is None or confidence < self._threshold:
-            return Answer(None, confidence, (), tuple(hits), note=_note(prompt), details=details)
+            return Answer(None, confidence, (), tuple(hits), note=_note(draft), details=details)
         passage, span = support.passage, support.span
         quote = passage.text[span.start : span.end]
         around = sentence_around(passage.text, span)
@@ -122,7 +112,7 @@ class GenerativeReader:
             (Citation(passage.doc_id, start, start + len(quote), quote),),
             tuple(hits),
             sentence=passage.text[around.start : around.end],
-            note=_note(prompt),
+            note=_note(draft),
             details=details,
         )
 
@@ -154,10 +144,10 @@ def _declines(text: str) -> bool:
     return not text or any(text.casefold().startswith(phrase) for phrase in NOT_HERE.values())
 
 
-def _note(prompt: Prompt) -> str:
+def _note(draft: Draft) -> str:
     said = []
-    if prompt.left_out:
-        said.append(f"{prompt.left_out} of the passages found no room in the prompt")
-    if prompt.is_cut:
+    if draft.left_out:
+        said.append(f"{draft.left_out} of the passages found no room in the prompt")
+    if draft.is_cut:
         said.append("the passage was cut to find room")
     return "; ".join(said)

@@ -233,8 +233,8 @@ class ChoiceRun(HeadedRun):
         )
 
 
-class GeneratorRun(Run):
-    """A training run of a language model that writes answers."""
+class GeneratorRun(HeadedRun):
+    """A training run of what writes answers: a language model, or a decoder with a pointer on an encoder."""
 
     target: ClassVar[str] = "generator"
 
@@ -244,8 +244,18 @@ class GeneratorRun(Run):
         return "ragqa finetune generator --data my_questions.jsonl --backbone FOLDER --dry-run"
 
     output: Path = Field(Path("runs/generator"), description="folder for checkpoints, metrics and the model")
-    backbone: str = Field("builtin", description="the language model to train: a Hugging Face folder")
-    freeze: tuple[str, ...] = Field((), description="as elsewhere")
+    backbone: str = Field(
+        "builtin", description="the language model to train, or an encoder, which gets a decoder"
+    )
+    freeze: tuple[str, ...] = Field((), description="as elsewhere; of the builtin its word_embeddings")
+    start_from: str | None = Field(
+        "reader",
+        description="of a decoder: builtin, reader (the encoder of the shipped one), a folder, or null: fresh",
+    )
+    decoder_layers: int = Field(3, ge=1, le=12, description="of a fresh decoder")
+    question_share: float = Field(
+        0.4, ge=0, lt=1, description="of the groups in which a decoder learns to ask for a given answer"
+    )
     prompt: str = Field("zero_shot", description="the template, by name or as a Jinja file")
     passages: int = Field(3, ge=1, description="in a prompt: one that answers, the others mined")
     unanswerable_share: float = Field(
@@ -261,14 +271,23 @@ class GeneratorRun(Run):
     reward_share: float = Field(0.5, gt=0, le=1, description="of the loss, where there is a reward")
     validation_questions: int = Field(100, ge=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _words_of_the_builtin_stay(cls, values: Any) -> Any:
+        """Its word embeddings are not stored with a decoder unless somebody asks for them to be trained."""
+        if isinstance(values, dict) and values.get("backbone", "builtin") == "builtin":
+            return {"freeze": ("word_embeddings",), **values}
+        return values
+
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """Rates of the usual size for pretrained language models."""
+        """Rates of the usual size for pretrained language models; a decoder's own is higher."""
         batch = 16 if questions >= 2000 else 8
         return Schedule(
             epochs=5 if questions < 1000 else 3 if questions < 10_000 else 1,
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * 5e-5, 7),
+            head_learning_rate=3e-4,
             validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 

@@ -17,48 +17,54 @@ from ragqa.training.settings import HeadedRun, Run
 Model = TypeVar("Model", bound=Headed)
 
 
-def initial(kind: type[Model], run: HeadedRun) -> tuple[Model, Mapping[str, Tensor]]:
+def initial(kind: type[Model], run: HeadedRun, **shape: Any) -> tuple[Model, Mapping[str, Tensor]]:
     """The model that training begins with, and the tensors in which it differs from its backbone.
+
+    Args:
+        shape: what else a fresh model needs to know; one that goes on from another of its kind has that one's.
 
     Raises:
         TrainingError: the model to go on from has another backbone, or only adds to a third.
     """
     folder = backbone.resolve(run.backbone)
-    model = kind.from_backbone(folder, run.dropout)
-    earlier = _start(run)
-    if earlier is None:
-        if run.layers is not None:
-            model.keep_layers(run.layers)
+    before = earlier(run)
+    if before is not None and goes_on(kind, run):
+        shape = kind.shape_of(before)
+    model = kind.from_backbone(folder, run.dropout, **shape)
+    layers = getattr(run, "layers", None)
+    if before is None:
+        if layers is not None:
+            model.keep_layers(layers)
         return model, {}
-    if pretrained.backbone_of(earlier) != folder:
+    if pretrained.backbone_of(before) != folder:
         raise TrainingError(
-            f"the model {run.start_from} stands on {pretrained.backbone_of(earlier)}, not on {folder}",
+            f"the model {run.start_from} stands on {pretrained.backbone_of(before)}, not on {folder}",
             accepted="one of the same backbone",
             next_step="set backbone to that of the model, or leave start_from out",
         )
-    config = pretrained.stored_config(earlier)
+    config = pretrained.stored_config(before)
     if "tuning" in config:
         raise TrainingError(
             f"the model {run.start_from} only adds {config['tuning']['name']} to another one",
             accepted="one that was trained in full",
             next_step=f"go on from {config.get('base', {}).get('model', 'the backbone')}",
         )
-    tensors = kind.tensors_of(earlier)
+    tensors = kind.tensors_of(before)
     if LAYERS in config:
         model.keep_layers(int(config[LAYERS]))
-    overlay(model, tensors, earlier)
-    if run.layers is not None:
-        tensors = renumbered(tensors, model.keep_layers(run.layers))
+    overlay(model, tensors, before)
+    if layers is not None:
+        tensors = renumbered(tensors, model.keep_layers(layers))
     return model, tensors
 
 
 def goes_on(kind: type[Headed], run: HeadedRun) -> bool:
     """Whether the model that training begins with has been trained for the same task."""
-    earlier = _start(run)
-    return earlier is not None and pretrained.stored_config(earlier).get("kind") == kind.kind
+    before = earlier(run)
+    return before is not None and pretrained.stored_config(before).get("kind") == kind.kind
 
 
-def _start(run: HeadedRun) -> Path | None:
+def earlier(run: HeadedRun) -> Path | None:
     """The model to go on from; the shipped reader's encoder serves only on its own backbone."""
     if run.start_from is None:
         return None
@@ -82,13 +88,13 @@ def store(
     start: Mapping[str, Tensor],
     target: Path,
     tensors: Mapping[str, Tensor],
-    scores: Mapping[str, float],
+    facts: Mapping[str, float],
 ) -> None:
     """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
-    config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **scores}
-    layers = run.layers or (
-        pretrained.stored_config(earlier).get(LAYERS) if (earlier := _start(run)) else None
-    )
+    config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **facts}
+    layers = getattr(run, "layers", None)
+    if layers is None and (before := earlier(run)) is not None:
+        layers = pretrained.stored_config(before).get(LAYERS)
     if layers is not None:
         config[LAYERS] = layers
     if run.tuning.name == "full":
@@ -96,7 +102,7 @@ def store(
         checkpoints.save(target, {**start, **tensors}, config, run.storage or "int8")
         return
     config["tuning"] = run.tuning.options()
-    folder = _start(run)
+    folder = earlier(run)
     if folder is not None:
         start_from = str(run.start_from)
         named = start_from if start_from in pretrained.SHIPPED else str(folder.resolve())

@@ -31,6 +31,10 @@ class PromptedEncoder(nn.Module):
         ).last_hidden_state
         return SimpleNamespace(last_hidden_state=hidden[:, self.size :])
 
+    def get_input_embeddings(self) -> Any:
+        """Those of the encoder, as transformers calls them."""
+        return self.encoder.get_input_embeddings()
+
 
 class PromptTuning:
     """``size`` vectors in front of every input, which leaves that many tokens less for the input itself."""

@@ -1,6 +1,6 @@
 """The tokens of every text of a data set, made once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 
@@ -17,11 +17,13 @@ class TokenTexts:
         self._tokenizer = tokenizer
         self._known: dict[str, TokenText] = {}
 
-    def add(self, examples: Sequence[Example]) -> None:
-        """Tokenise every text of ``examples`` that is not known yet, in large batches."""
-        texts = {
-            text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)
-        } | {e.query.text for e in examples}
+    def add(self, examples: Sequence[Example], others: Iterable[str] = ()) -> None:
+        """Tokenise every text of ``examples``, and ``others``, that is not known yet, in large batches."""
+        texts = (
+            {text for e in examples for p in (*e.positives, *e.hard_negatives) for text in (p.text, p.title)}
+            | {e.query.text for e in examples}
+            | set(others)
+        )
         missing = sorted(texts - self._known.keys())
         for at in range(0, len(missing), _BATCH):
             batch = missing[at : at + _BATCH]

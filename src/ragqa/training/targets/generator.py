@@ -12,20 +12,19 @@ from torch import Tensor
 from ragqa import backbone, checkpoints, data, plugins
 from ragqa.data.faults import OnBad
 from ragqa.errors import TrainingError
-from ragqa.evaluation.answers import exact_match, f1, rouge_l
-from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
+from ragqa.models.generator import Generator, is_writer, load_generator, load_writer_tokenizer
 from ragqa.models.placing import placed
 from ragqa.prompting import Prompter
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.generation import WritingGroup, WritingObjective
+from ragqa.training.pointing import MEASURES, pointer_task
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import lay_over
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 
-MEASURES = {"F1": f1, "exact match": exact_match, "ROUGE-L": rouge_l}
 _BATCH = 16
 
 
@@ -35,13 +34,14 @@ def examples(run: GeneratorRun, on_bad: OnBad) -> list[Example]:
 
 
 def task(run: GeneratorRun, split: Split, report: Report) -> Task:
-    """The language model of ``run``.
+    """The language model of ``run``; for a backbone that only encodes see ``training.pointing``.
 
     Raises:
-        ModelError: the backbone only encodes.
         ConfigError: a prompt that cannot be read.
     """
     folder = backbone.resolve(run.backbone)
+    if not is_writer(folder):
+        return pointer_task(run, split, report)
     model = Generator.from_folder(folder, run.dropout)
     tokenizer = load_writer_tokenizer(folder)
     room = model.room(run.max_answer_tokens, plugins.build("tuning", run.tuning.options()))

@@ -1,0 +1,73 @@
+"""What an encoder–decoder reads: one row for each window of each passage; shared by training and writing.
+
+    to answer:   [CLS] question [SEP] title [SEP] text… [SEP]
+    to ask:      [CLS] question : answer [SEP] title [SEP] text… [SEP]
+
+To ask, the answer's own tokens in the text have the token type of the first segment, so that the encoder sees where it
+stands. The rows of all passages of a question are encoded apart and read together (fusion in decoder).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ragqa.windows import Ints, TokenText, Window, Windower, pad, token_span
+
+ASKING = "question :"
+"""The prefix of the second task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One row: its window, and the positions of the marked answer in it, first and last plus one (0, 0: none)."""
+
+    window: Window
+    marked: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Rows of N questions, each array (R, L); row r is place ``slots[r] % places`` of question ``slots[r] // places``.
+
+    ``copyable`` are the tokens of titles and texts, which may be written word for word.
+    """
+
+    ids: Ints
+    mask: Ints
+    kinds: Ints
+    copyable: npt.NDArray[np.bool_]
+    slots: Ints
+    places: int
+
+
+def to_answer(windower: Windower, question: Ints, title: Ints, text: Ints) -> Iterator[Source]:
+    """The rows of one passage for a question."""
+    return (Source(window) for window in windower.windows(question, title, text))
+
+
+def to_ask(
+    windower: Windower, prefix: Ints, answer: Ints, title: Ints, text: TokenText, start: int, end: int
+) -> Source | None:
+    """The row that asks for the answer at characters [start, end) of a passage; None where no window holds it whole."""
+    tokens = token_span(text, start, end)
+    if tokens is None:
+        return None
+    for window in windower.windows(np.concatenate([prefix, answer]), title, text.ids):
+        first, last = tokens[0] - window.first, tokens[1] - window.first
+        if first >= 0 and last < window.length:
+            return Source(window, (window.text_at + first, window.text_at + last + 1))
+    return None
+
+
+def pad_sources(groups: Sequence[Sequence[Source]], windower: Windower) -> Sources:
+    """The rows of each question, padded into one batch."""
+    rows = [source for group in groups for source in group]
+    ids, mask, kinds, _ = pad([source.window for source in rows], windower)
+    copyable = (kinds == 1) & (ids != windower.sep_id) & (mask == 1)
+    for row, source in enumerate(rows):
+        kinds[row, slice(*source.marked)] = 0
+    places = max(map(len, groups))
+    slots = [places * number + place for number, group in enumerate(groups) for place in range(len(group))]
+    return Sources(ids, mask, kinds, copyable, np.array(slots, dtype=np.int64), places)

@@ -1,0 +1,105 @@
+"""The generator on a backbone that only encodes: a decoder with a pointer on top of it, stored as ours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ragqa import backbone
+from ragqa.errors import TrainingError
+from ragqa.evaluation.answers import exact_match, f1, rouge_l
+from ragqa.models.pointer import PointerModel
+from ragqa.training.judging import Comparison, Scores, compare
+from ragqa.training.mining import mined, searched
+from ragqa.training.objectives.pointing import PointingObjective
+from ragqa.training.settings import GeneratorRun
+from ragqa.training.splitting import Split, shuffled
+from ragqa.training.starting import earlier, goes_on, initial, store
+from ragqa.training.task import Report, Task
+from ragqa.types import Example
+from ragqa.windows import load_tokenizer
+from ragqa.writing import PointerWriter
+
+MEASURES = {"F1": f1, "exact match": exact_match, "ROUGE-L": rouge_l}
+_BATCH = 64
+
+
+def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
+    """The encoder–decoder of ``run``.
+
+    Raises:
+        TrainingError: a setting that only language models have; no validation question; a start of another kind.
+    """
+    _refuse_others(run)
+    folder = backbone.resolve(run.backbone)
+    shape = {"layers": run.decoder_layers}
+    model, start = initial(PointerModel, run, **shape)
+    objective = PointingObjective(
+        load_tokenizer(folder),
+        passages=run.passages,
+        unanswerable_share=run.unanswerable_share,
+        question_share=run.question_share,
+        max_answer_tokens=run.max_answer_tokens,
+    )
+    asked = shuffled([e for e in split.validation if e.answers and e.positives], run.split_seed)
+    asked = asked[: run.validation_questions]
+    needs_others = run.passages > 1 or run.unanswerable_share > 0
+    return Task(
+        model,
+        objective,
+        mined(split, searched(split, run.mining), max(1, run.passages), run.mining, report)
+        if needs_others
+        else split.training,
+        "F1",
+        lambda m: float(np.mean(pointed_scores(m, objective, asked)["F1"])),
+        goes_on=goes_on(PointerModel, run),
+        save=lambda target, tensors, best: store(
+            PointerModel,
+            run,
+            start,
+            target,
+            tensors,
+            {"decoder_layers": run.decoder_layers, "best_validation_f1": round(best, 4)},
+        ),
+        finish=lambda _: None,
+        compare=lambda stored: _compare(run, stored, objective, split),
+    )
+
+
+def pointed_scores(model: PointerModel, objective: PointingObjective, asked: Sequence[Example]) -> Scores:
+    """Each measure of what ``model`` writes for each question with its own passage alone, in their order."""
+    writer = PointerWriter(
+        model, objective.tokenizer, max_answer_tokens=objective.max_answer_tokens, batch=_BATCH
+    )
+    drafts = writer.write([e.query.text for e in asked], [e.positives[:1] for e in asked])
+    return {
+        name: [measure(draft.text, e.answers) for draft, e in zip(drafts, asked, strict=True)]
+        for name, measure in MEASURES.items()
+    }
+
+
+def _compare(
+    run: GeneratorRun, stored: Path, objective: PointingObjective, split: Split
+) -> Comparison | None:
+    """The stored model beside the one it went on from; None where that was no generator."""
+    asked = [e for e in split.test if e.answers and e.positives]
+    before = earlier(run)
+    if not asked or before is None or not goes_on(PointerModel, run):
+        return None
+    return compare(
+        pointed_scores(PointerModel.load(before), objective, asked),
+        pointed_scores(PointerModel.load(stored), objective, asked),
+    )
+
+
+def _refuse_others(run: GeneratorRun) -> None:
+    given = [
+        name
+        for name, value in (("reward", run.reward), ("label_smoothing", run.label_smoothing or None))
+        if value is not None
+    ]
+    if given:
+        raise TrainingError(
+            f"{given[0]}: the backbone {run.backbone} only encodes, and its decoder is trained without it",
+            accepted="a language model as the backbone, or no such setting",
+        )

@@ -1,0 +1,257 @@
+"""Who writes: a language model that goes on from a prompt, or an encoder–decoder with a pointer; one contract."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tokenizers import Tokenizer
+
+from ragqa import pretrained
+from ragqa.errors import ConfigError
+from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
+from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
+from ragqa.prompting import Prompter
+from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.surface import Read, surface
+from ragqa.types import Passage, Span
+from ragqa.windows import TokenText, Windower, load_tokenizer, tokenize
+
+PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
+"""How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
+
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was written for one question, unjudged.
+
+    Attributes:
+        log_probability: the mean over the tokens.
+        passages: those that found room; the first may be cut at its end.
+        left_out: passages that found none.
+        is_cut: whether the first passage was cut.
+    """
+
+    text: str
+    log_probability: float
+    passages: tuple[Passage, ...]
+    left_out: int
+    is_cut: bool
+
+
+class Writer(Protocol):
+    """Questions with their passages, best first → what is written."""
+
+    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
+        """One draft for each question."""
+        ...
+
+
+class PromptedWriter:
+    """A language model of transformers behind a prompt."""
+
+    def __init__(
+        self,
+        model: Generator,
+        tokenizer: Any,
+        *,
+        prompt: str = "zero_shot",
+        max_tokens: int = PROMPT_TOKENS,
+        max_answer_tokens: int = 64,
+    ) -> None:
+        self._model, self._tokenizer, self._max_answer_tokens = model, tokenizer, max_answer_tokens
+        room = min(max_tokens, model.room(max_answer_tokens))
+        self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
+
+    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
+        """One draft for each question."""
+        found: list[Draft] = []
+        for at in range(0, len(questions), _BATCH):
+            few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
+            prompts = [self._prompter.prompt(question, mine) for question, mine in few]
+            written = self._model.write(
+                [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
+            )
+            for prompt, one in zip(prompts, written, strict=True):
+                text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
+                found.append(
+                    Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
+                )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """The rows of one question, and the passages in them."""
+
+    sources: tuple[Source, ...]
+    read: Read
+    left_out: int
+    is_cut: bool
+
+
+class PointerWriter:
+    """The encoder–decoder with a pointer; ``ask`` turns it round.
+
+    Args:
+        max_tokens: of all rows of a question together; passages that find no room in them are left out.
+        batch: questions that are written together.
+
+    Raises:
+        ConfigError: longer answers than the decoder has places for.
+    """
+
+    def __init__(
+        self,
+        model: PointerModel,
+        tokenizer: Tokenizer,
+        *,
+        max_tokens: int = SOURCE_TOKENS,
+        max_answer_tokens: int = 64,
+        batch: int = _BATCH,
+    ) -> None:
+        if max_answer_tokens > MAX_WRITTEN_TOKENS:
+            raise ConfigError(
+                f"max_answer_tokens {max_answer_tokens}", accepted=f"at most {MAX_WRITTEN_TOKENS}"
+            )
+        self._model, self._tokenizer, self._windower = model, tokenizer, Windower.of(tokenizer)
+        self._max_tokens, self._max_answer_tokens, self._batch = max_tokens, max_answer_tokens, batch
+
+    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
+        """One draft for each question; an empty one where there is no passage."""
+        packed = [self._packed(question, mine) for question, mine in zip(questions, passages, strict=True)]
+        return self._drafts(packed, ANSWER)
+
+    def ask(self, passages: Sequence[Passage], answers: Sequence[Span]) -> list[Draft]:
+        """For each passage the question that the answer at a span of its text answers.
+
+        The draft is empty where the answer is none (white space) or longer than a window.
+        """
+        texts = [passage.text[span.start : span.end] for passage, span in zip(passages, answers, strict=True)]
+        titles = [passage.title for passage in passages]
+        tokens = tokenize(self._tokenizer, [ASKING, *texts, *titles, *(p.text for p in passages)])
+        count, prefix = len(passages), tokens[0].ids
+        parts = (tokens[1 + part * count : 1 + (part + 1) * count] for part in range(3))
+        packed = []
+        for passage, span, answer, title, text in zip(passages, answers, *parts, strict=True):
+            row = to_ask(self._windower, prefix, answer.ids, title.ids, text, span.start, span.end)
+            packed.append(_Packed(() if row is None else (row,), [(passage, text)], 0, is_cut=False))
+        return self._drafts(packed, ASK)
+
+    def _packed(self, question: str, passages: Sequence[Passage]) -> _Packed:
+        """As many passages as find room, best first; the first loses its last windows if it must."""
+        tokens = tokenize(
+            self._tokenizer, [question, *(p.title for p in passages), *(p.text for p in passages)]
+        )
+        titles, texts = tokens[1 : 1 + len(passages)], tokens[1 + len(passages) :]
+        sources: list[Source] = []
+        read: list[tuple[Passage, TokenText]] = []
+        is_cut = False
+        for passage, title, text in zip(passages, titles, texts, strict=True):
+            rows = list(to_answer(self._windower, tokens[0].ids, title.ids, text.ids))
+            room = self._max_tokens - _size(sources)
+            if not read and _size(rows) > room:
+                rows, is_cut = list(_fitting(rows, room)), True
+                passage = _up_to(passage, text, rows)
+            if _size(rows) <= room and rows:
+                sources += rows
+                read.append((passage, text))
+        return _Packed(tuple(sources), read, len(passages) - len(read), is_cut and bool(read))
+
+    def _drafts(self, packed: Sequence[_Packed], task: int) -> list[Draft]:
+        """Written in batches of like length, given in the order asked."""
+        found = {
+            row: Draft("", 0.0, (), one.left_out, is_cut=False)
+            for row, one in enumerate(packed)
+            if not one.sources
+        }
+        order = sorted(
+            (row for row, one in enumerate(packed) if one.sources), key=lambda row: _size(packed[row].sources)
+        )
+        for at in range(0, len(order), self._batch):
+            rows = order[at : at + self._batch]
+            sources = pad_sources([packed[row].sources for row in rows], self._windower)
+            written = self._model.write(
+                sources, [task] * len(rows), end=self._windower.sep_id, max_tokens=self._max_answer_tokens
+            )
+            for row, one in zip(rows, written, strict=True):
+                mine = packed[row]
+                text = surface(one.ids, one.copied, mine.read, self._tokenizer)
+                passages = tuple(passage for passage, _ in mine.read)
+                found[row] = Draft(text, one.log_probability, passages, mine.left_out, mine.is_cut)
+        return [found[row] for row in range(len(packed))]
+
+
+def _size(sources: Sequence[Source]) -> int:
+    return sum(len(source.window.ids) for source in sources)
+
+
+def _fitting(rows: Sequence[Source], room: int) -> Iterator[Source]:
+    """The first rows that fit into ``room`` tokens together."""
+    for row in rows:
+        room -= len(row.window.ids)
+        if room < 0:
+            return
+        yield row
+
+
+def _up_to(passage: Passage, text: TokenText, rows: Sequence[Source]) -> Passage:
+    """``passage`` as far as ``rows`` hold it."""
+    if not rows:
+        return passage
+    last = rows[-1].window
+    end = int(text.offsets[last.first + last.length - 1, 1])
+    return replace(passage, text=passage.text[:end], end=passage.start + end)
+
+
+def open_writer(
+    folder: Path,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    prompt: str = "zero_shot",
+    max_tokens: int | None = None,
+    max_answer_tokens: int = 64,
+    batch: int = _BATCH,
+) -> Writer:
+    """The writer of the model in ``folder``.
+
+    Args:
+        prompt: of a language model; the pointer needs none.
+        max_tokens: for question and passages; None takes that of the kind.
+
+    Raises:
+        ModelError: no such model, or what it stands on is gone.
+    """
+    if is_pointer(folder):
+        return open_pointer(
+            folder,
+            device=device,
+            dtype=dtype,
+            max_tokens=SOURCE_TOKENS if max_tokens is None else max_tokens,
+            max_answer_tokens=max_answer_tokens,
+            batch=batch,
+        )
+    return PromptedWriter(
+        load_generator(folder).to(device, dtype),
+        load_writer_tokenizer(folder),
+        prompt=prompt,
+        max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
+        max_answer_tokens=max_answer_tokens,
+    )
+
+
+def open_pointer(
+    folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, **options: Any
+) -> PointerWriter:
+    """The writer with a pointer whose model is in ``folder``; ``options`` as of the class."""
+    model = PointerModel.load(folder).to(device, dtype)
+    return PointerWriter(model, load_tokenizer(pretrained.backbone_of(folder)), **options)
+
+
+def is_pointer(folder: Path) -> bool:
+    """Whether ``folder`` holds an encoder–decoder of ours."""
+    return pretrained.stored_config(folder).get("kind") == PointerModel.kind
