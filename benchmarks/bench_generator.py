@@ -4,11 +4,11 @@
 
 Answers: each question with its gold paragraph; exact match and token F1 over the gold answers. Questions: for each
 question of dev, its paragraph and first answer are given, and one is written; compared with the human question for the
-same paragraph and answer. BLEU-4 is corpus BLEU over lower-cased tokens of sacrebleu's 13a (mteval-v13a), against that one
-question, without smoothing; as is usual in the question-generation literature (Du, Shao and Cardie 2017, arXiv:1705.00106).
-ROUGE-L is the mean F-measure over the same questions, without stemming. Round trip: the share of the written
-questions that the extractive reader, reading the paragraph, answers with the given answer (exact match), and the mean F1.
-Seconds are those of one question at a time, read from top_k passages: its own and others of the same article.
+same paragraph and answer. BLEU-4 is corpus BLEU against that one question, over lower-cased tokens of sacrebleu's 13a
+(mteval-v13a), without smoothing, as is usual in the question-generation literature (Du, Shao and Cardie 2017,
+arXiv:1705.00106). ROUGE-L is the mean F-measure over the same questions, without stemming. Round trip: the share of the
+written questions that the extractive reader, reading the paragraph, answers with the given answer (exact match; mean
+F1 beside it). Seconds are those of one question at a time, read from top_k passages: its own and others of its article.
 Writes benchmarks/results/generator.json.
 """
 
@@ -34,7 +34,7 @@ from ragqa.evaluation.wording import rouge
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Example, Hit, Passage, Query
-from ragqa.writing import Draft, PointerWriter, open_pointer
+from ragqa.writing import PointerWriter, open_pointer
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "squad"
 RESULT = Path(__file__).parent / "results" / "generator.json"

@@ -142,8 +142,8 @@ class PointerModel(Headed):
     """``forward`` returns the mean negative log-likelihood of what shall be written, (N,).
 
     ``ids``, ``mask``, ``kinds``, ``copyable`` (R, L), ``slots`` (R,) and ``places`` are those of ``sources.Sources``;
-    ``labels`` (N, T) end with the token that ends a text, padded with ``IGNORED``; ``tasks`` (N,) are ``ANSWER`` or
-    ``ASK``.
+    ``labels`` (N, T) end with the token that ends a text, padded with ``IGNORED``; those that are not padding stand at
+    ``rows`` and ``columns``, (M,). ``tasks`` (N,) are ``ANSWER`` or ``ASK``. Tensors may lie on another device.
     """
 
     kind: ClassVar[str] = "pointer"
@@ -211,26 +211,27 @@ class PointerModel(Headed):
         places: int,
         labels: Tensor,
         tasks: Tensor,
+        rows: Tensor,
+        columns: Tensor,
     ) -> Tensor:
         device = self.head.gate.weight.device
-        ids, mask, kinds, copyable, slots, labels, tasks = (
-            part.to(device, non_blocking=True) for part in (ids, mask, kinds, copyable, slots, labels, tasks)
+        ids, mask, kinds, copyable, slots, labels, tasks, rows, columns = (
+            part.to(device, non_blocking=True)
+            for part in (ids, mask, kinds, copyable, slots, labels, tasks, rows, columns)
         )
         encoded = self.encode(ids, mask, kinds, copyable, slots, places, len(labels))
-        known = labels != IGNORED
         hidden = self.head.run(self._inputs(tasks, labels.clamp(min=0)[:, :-1]), encoded)
         copied, odds = self.head.pointer(hidden, encoded)
         # Of the places that are learned alone, M of N · T: scores over the vocabulary are what takes memory.
-        rows, places_of = known.nonzero(as_tuple=True)
-        targets = labels[rows, places_of]
+        targets = labels[rows, columns]
         same = encoded.ids[rows] == targets.unsqueeze(1)
-        copy = copied[rows, places_of].masked_fill(~same, _NEVER).logsumexp(-1)
-        scores = self.head.words(hidden[rows, places_of], self._table()).float()
+        copy = copied[rows, columns].masked_fill(~same, _NEVER).logsumexp(-1)
+        scores = self.head.words(hidden[rows, columns], self._table()).float()
         word = scores.gather(1, targets.unsqueeze(1)).squeeze(1) - scores.logsumexp(-1)
-        gate = odds[rows, places_of]
+        gate = odds[rows, columns]
         mixed = torch.logaddexp(nn.functional.logsigmoid(gate) + word, nn.functional.logsigmoid(-gate) + copy)
         sums = mixed.new_zeros(len(labels)).index_add(0, rows, mixed)
-        return -sums / known.sum(1).clamp(min=1)
+        return -sums / (labels != IGNORED).sum(1).clamp(min=1)
 
     def next_words(self, hidden: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """States (N, D) → P over the vocabulary (N, V), and the part of it that is copied (N, V), float32."""

@@ -1,9 +1,9 @@
 """Writes the answer, and cites the words of the passages that bear it out.
 
 A language model of transformers goes on from a prompt with the question and as many hits as find room; ours, an
-encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). What is written counts only if the hits bear it
-out: they hold the very words, or a sentence with most of its terms. Its confidence is the mean probability of the tokens
-that were written, which nothing has calibrated.
+encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). What is written counts only if the hits bear
+it out: they hold the very words, or a sentence with most of its terms. Its confidence is the mean probability of the
+tokens that were written, which nothing has calibrated.
 """
 
 import math

@@ -36,7 +36,7 @@ class PointingGroup:
 
 @dataclass(frozen=True, slots=True)
 class PointingBatch:
-    """Sources as tensors, labels (N, T) and tasks (N,) of ``models.pointer``."""
+    """The arguments of ``models.pointer.PointerModel.forward``, in its order."""
 
     ids: Tensor
     mask: Tensor
@@ -46,6 +46,17 @@ class PointingBatch:
     places: int
     labels: Tensor
     tasks: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The rows of an example's own passage, and its group of the other task; the example itself, so that it lives."""
+
+    example: Example
+    answering: list[Source]
+    asking: PointingGroup | None
 
 
 class PointingObjective:
@@ -70,6 +81,7 @@ class PointingObjective:
         self.passages, self.unanswerable_share = passages, unanswerable_share
         self.question_share, self.max_answer_tokens = question_share, max_answer_tokens
         self._texts = TokenTexts(tokenizer)
+        self._known: dict[int, _Kept] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
@@ -78,20 +90,32 @@ class PointingObjective:
 
     def group(self, example: Example, rng: np.random.Generator) -> PointingGroup | None:
         """One training group, or None when nothing of the example can be learned from."""
-        asks, refuses = rng.random(2)
+        asks, refuses, share = rng.random(3).tolist()
         if asks < self.question_share and example.spans:
-            return self._asking(example)
+            return self._kept(example).asking
         negatives = example.hard_negatives
         answerable = bool(example.answers and example.positives)
         if not negatives and not answerable:
             return None
         refused = bool(negatives) and (not answerable or refuses < self.unanswerable_share)
-        count = int(rng.integers(1, self.passages + 1))
-        others = [negatives[i] for i in rng.permutation(len(negatives))[: count - (not refused)].tolist()]
-        shown = others or [negatives[0]] if refused else [example.positives[0], *others]
+        count = 1 + int(share * self.passages)
+        shown = [] if refused else [self._kept(example).answering]
+        if len(shown) < count and negatives:
+            others = rng.permutation(len(negatives))[: count - len(shown)].tolist()
+            shown += [self._answering(example, negatives[i]) for i in others]
+        if len(shown) > 1:
+            shown = [shown[i] for i in rng.permutation(len(shown)).tolist()]
         said = NOT_HERE[language_of(example.query.text)] if refused else example.answers[0]
-        rows = [self._answering(example, shown[i]) for i in rng.permutation(len(shown)).tolist()]
-        return self._group([row for passage in rows for row in passage], self._texts[said].ids, ANSWER)
+        return self._group([row for passage in shown for row in passage], self._texts[said].ids, ANSWER)
+
+    def _kept(self, example: Example) -> _Kept:
+        """What is the same each time that ``example`` is drawn."""
+        known = self._known.get(id(example))
+        if known is None or known.example is not example:
+            answering = self._answering(example, example.positives[0])
+            known = _Kept(example, answering, self._asking(example) if self.question_share else None)
+            self._known[id(example)] = known
+        return known
 
     def _answering(self, example: Example, passage: Passage) -> list[Source]:
         texts = self._texts
@@ -99,6 +123,8 @@ class PointingObjective:
         return list(to_answer(self.windower, question.ids, title.ids, text.ids))
 
     def _asking(self, example: Example) -> PointingGroup | None:
+        if not example.spans:
+            return None
         texts, passage, span = self._texts, example.positives[0], example.spans[0]
         source = to_ask(
             self.windower,
@@ -122,12 +148,13 @@ class PointingObjective:
         labels = np.full((len(groups), max(len(g.written) for g in groups)), IGNORED, dtype=np.int64)
         for row, group in enumerate(groups):
             labels[row, : len(group.written)] = group.written
+        tasks = np.array([group.task for group in groups])
+        # Found here, not by the model: on a GPU it would have to wait for them.
+        rows, columns = np.nonzero(labels != IGNORED)
         arrays = (padded.ids, padded.mask, padded.kinds, padded.copyable, padded.slots)
         ids, mask, kinds, copyable, slots = map(torch.from_numpy, arrays)
-        tasks = torch.tensor([group.task for group in groups])
-        return PointingBatch(
-            ids, mask, kinds, copyable, slots, padded.places, torch.from_numpy(labels), tasks
-        )
+        written = map(torch.from_numpy, (labels, tasks, rows, columns))
+        return PointingBatch(ids, mask, kinds, copyable, slots, padded.places, *written)
 
     def loss(self, model: PointerModel, batch: PointingBatch) -> Tensor:
         """Mean loss over the groups of ``batch``."""
