@@ -1,5 +1,6 @@
 """What only the default index has: a mapped vocabulary and a search that imports next to nothing."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragqa.backbone import child_environment
 from ragqa.indexes.bm25 import Bm25Index
 
 
@@ -58,3 +60,18 @@ def test_no_file_of_a_saved_index_is_a_pickle(tmp_path: Path) -> None:
     assert all(np.load(path, allow_pickle=False).dtype != object for path in arrays)
     others = [path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path not in arrays]
     assert all(text.isprintable() or text.startswith("{") for text in others)
+
+
+def test_building_leaves_a_gpu_alone_where_jax_is_installed(tmp_path: Path) -> None:
+    jax = tmp_path / "jax"
+    jax.mkdir()
+    (jax / "__init__.py").write_text(
+        "import os, pathlib\n"
+        "pathlib.Path(__file__).with_name('seen').write_text(os.environ.get('JAX_PLATFORMS', 'any'))\n"
+        "raise ImportError('no JAX')\n"
+    )
+    build = "from ragqa.indexes.bm25 import Bm25Index; Bm25Index().add([['walrus'], ['heron']])"
+    environment = {key: value for key, value in child_environment().items() if key != "JAX_PLATFORMS"}
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
+    subprocess.run([sys.executable, "-c", build], env=environment, check=True)
+    assert (jax / "seen").read_text() == "cpu"

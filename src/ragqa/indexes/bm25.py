@@ -1,6 +1,7 @@
 """BM25 (Lucene's variant): weights computed once by bm25s, memory-mapped, milliseconds for a query."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class Bm25Index:
         terms = sorted({term.encode("utf-8", "surrogatepass") for text in texts for term in text})
         if not terms:  # bm25s divides by the average length
             return
+        # bm25s imports JAX where it is installed, and JAX takes three quarters of a GPU's memory for itself.
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
         from bm25s import BM25  # building only, see above
 
         ids = {term.decode("utf-8", "surrogatepass"): number for number, term in enumerate(terms)}
