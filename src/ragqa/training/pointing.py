@@ -32,8 +32,7 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
     """
     _refuse_others(run)
     folder = backbone.resolve(run.backbone)
-    shape = {"layers": run.decoder_layers}
-    model, start = initial(PointerModel, run, **shape)
+    model, start = initial(PointerModel, run, layers=run.decoder_layers)
     objective = PointingObjective(
         load_tokenizer(folder),
         passages=run.passages,
@@ -59,7 +58,7 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
             start,
             target,
             tensors,
-            {"decoder_layers": run.decoder_layers, "best_validation_f1": round(best, 4)},
+            {"decoder_layers": len(model.head.decoder), "best_validation_f1": round(best, 4)},
         ),
         finish=lambda _: None,
         compare=lambda stored: _compare(run, stored, objective, split),
