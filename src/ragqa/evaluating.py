@@ -20,7 +20,15 @@ from ragqa.evaluation import report, scores, trec
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.blame import Course, verdict
 from ragqa.evaluation.wording import bleu, rouge
-from ragqa.evaluation_folder import EVAL, RECORDS, claim, records_so_far, settings_of
+from ragqa.evaluation_folder import (
+    EVAL,
+    RECORDS,
+    add_records,
+    batched,
+    claim,
+    records_so_far,
+    settings_of,
+)
 from ragqa.gold import Located, locate
 from ragqa.hybrid import Leg
 from ragqa.pipeline import Pipeline
@@ -70,13 +78,13 @@ def evaluate(
             next_step="ragqa info shows what is in it",
         )
     claim(folder, settings_of(EVAL, pipeline, questions, len(asked)))
-    kept = records_so_far(folder, len(asked), _AT_ONCE)
+    batches = list(batched(asked, _AT_ONCE))
+    kept, done = records_so_far(folder, batches)
     started = time.perf_counter()
     with (folder / RECORDS).open("a", encoding="utf-8") as file:
-        for at in range(len(kept), len(asked), _AT_ONCE):
-            few = _few(pipeline, asked[at : at + _AT_ONCE])
-            file.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in few))
-            file.flush()
+        for batch in batches[done:]:
+            few = _few(pipeline, batch)
+            add_records(file, few)
             kept += few
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started

@@ -10,6 +10,7 @@ import typer
 from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
 
 if TYPE_CHECKING:
+    from ragqa.config import Config
     from ragqa.evaluating import Evaluation
 
 app = typer.Typer(help="Measure retrieval and answers on labelled questions.", invoke_without_command=True)
@@ -108,15 +109,31 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 RERANKED = "hybrid, reranked"
+NO_RETRIEVAL = "no retrieval"
 BASELINES = {
+    NO_RETRIEVAL: ("fusion.method=none", "reranker=none"),
     "BM25 alone": ("fusion.method=convex", "fusion.dense_weight=0", "reranker=none"),
     "dense alone": ("fusion.method=convex", "fusion.dense_weight=1", "reranker=none"),
     "hybrid": ("reranker=none",),
     RERANKED: ("reranker=cross_encoder",),
 }
-"""What `eval baselines` runs, and how each differs from the configuration; a reranker that it names is taken."""
+"""What `eval baselines` runs, and how each differs from the configuration; see ``settings_of_baseline``."""
 
 COLUMNS = ("recall@1", "recall@5", "nDCG@10", "exact match", "F1", "right")
+
+
+def settings_of_baseline(name: str, config: "Config") -> tuple[str, ...]:
+    """What a baseline sets on top of a configuration.
+
+    The configuration's own reranker is taken, if it names one. Without retrieval a reader that can answer from the
+    question alone does so; the others refuse.
+    """
+    from ragqa.plugins import options
+
+    if name == RERANKED and config.reranker.name != "none":
+        return ()
+    closed = name == NO_RETRIEVAL and "closed_book" in options("readers", config.reader.name)
+    return (*BASELINES[name], *(("reader.closed_book=true",) if closed else ()))
 
 
 @app.command("baselines")
@@ -131,19 +148,17 @@ def baselines(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
 ) -> None:
-    """Evaluate BM25 alone, dense alone, the hybrid and the hybrid reranked; one table."""
+    """Evaluate the reader without retrieval, BM25 alone, dense alone, the hybrid and the hybrid reranked; one table."""
     from ragqa.cli.printing import complain
-    from ragqa.config import Config
     from ragqa.errors import ModelError
     from ragqa.indexing import remembered_config
 
     asked = asked_config(config, overrides)
-    own: Config = remembered_config(index, overrides) if asked is None else asked
+    own = remembered_config(index, overrides) if asked is None else asked
     folder = output or DEFAULT_OUTPUT / "baselines"
     print(f"{'':18}" + "".join(f"{name:>13}" for name in COLUMNS))
-    for name, settings in BASELINES.items():
-        if name == RERANKED and own.reranker.name != "none":
-            settings = ()  # the configuration's own
+    for name in BASELINES:
+        settings = settings_of_baseline(name, own)
         place = folder / name.replace(",", "").replace(" ", "_").lower()
         try:
             finished = _evaluated(data, index, place, limit, config, [*overrides, *settings])

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -24,6 +25,7 @@ from ragqa.types import Answer, Citation, Hit, Passage, Query, Span
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
+CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 _BATCH = 8
 _TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
@@ -47,6 +49,8 @@ class GenerativeReader:
         max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many.
         max_answer_tokens: the answer ends there at the latest.
         threshold: least confidence of an answer.
+        closed_book: without any hit the model answers from the question alone, which nothing bears out and nothing is
+            cited for; otherwise there is no answer then.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class GenerativeReader:
         max_prompt_tokens: int = 1024,
         max_answer_tokens: int = 64,
         threshold: float = 0.0,
+        closed_book: bool = False,
     ) -> None:
         if max_answer_tokens < 1:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
@@ -79,6 +84,7 @@ class GenerativeReader:
         room = min(max_prompt_tokens, self._model.room(max_answer_tokens))
         self._prompter = Prompter(self._tokenizer, template=prompt, max_tokens=room)
         self._max_answer_tokens, self._threshold = max_answer_tokens, threshold
+        self._closed_book = closed_book
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, written from its hits."""
@@ -98,12 +104,14 @@ class GenerativeReader:
         return found
 
     def _answer(self, text: str, confidence: float, hits: Sequence[Hit], prompt: Prompt) -> Answer:
+        if self._closed_book and not hits:
+            return self._from_memory(text, confidence)
         support = None if _declines(text) else supported(text, prompt.passages)
         if (
             support is None
         ):  # the words of a refusal, or of what nothing bears out, say nothing of being right
             confidence = 0.0
-        details = {
+        details: dict[str, Any] = {
             "candidate": "" if _declines(text) else text,
             "support": 0.0 if support is None else support.share,
             "passages": len(prompt.passages),
@@ -123,6 +131,20 @@ class GenerativeReader:
             tuple(hits),
             sentence=passage.text[around.start : around.end],
             note=_note(prompt),
+            details=details,
+        )
+
+    def _from_memory(self, text: str, confidence: float) -> Answer:
+        """What was written without any passage."""
+        candidate = "" if _declines(text) else text
+        given = bool(candidate) and confidence >= self._threshold
+        details: dict[str, Any] = {"candidate": candidate, "threshold": self._threshold}
+        return Answer(
+            candidate if given else None,
+            confidence if candidate else 0.0,
+            (),
+            (),
+            note=CLOSED_BOOK_NOTE,
             details=details,
         )
 
