@@ -41,6 +41,12 @@ def evaluate(
         ),
     ] = None,
     limit: Limit = None,
+    own_passage: Annotated[
+        bool,
+        typer.Option(
+            "--own-passage", help="Read each question with the passage it comes with; nothing is retrieved."
+        ),
+    ] = False,
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
@@ -54,7 +60,8 @@ def evaluate(
         raise UsageError(
             "there are no questions", accepted="--data QUESTIONS.jsonl", next_step="ragqa eval --help"
         )
-    _print(_evaluated(data, index, output or DEFAULT_OUTPUT / data.stem, limit, config, overrides), as_json)
+    folder = output or DEFAULT_OUTPUT / (f"{data.stem}_own_passage" if own_passage else data.stem)
+    _print(_evaluated(data, index, folder, limit, config, overrides, own_passage), as_json)
 
 
 OWN = "kb"
@@ -180,7 +187,13 @@ def _means(finished: "Evaluation") -> dict[str, float]:
 
 
 def _evaluated(
-    data: Path, index: Path, folder: Path, limit: int | None, config: Path | None, overrides: list[str]
+    data: Path,
+    index: Path,
+    folder: Path,
+    limit: int | None,
+    config: Path | None,
+    overrides: list[str],
+    own_passage: bool = False,
 ) -> "Evaluation":
     """Ask the questions and write the report."""
     from ragqa.cli.printing import complain, show_progress
@@ -195,6 +208,7 @@ def _evaluated(
             data,
             folder,
             limit=limit,
+            own_passage=own_passage,
             on_bad=lambda fault: complain(f"left out: {fault}"),
             progress=show_progress,
         )
