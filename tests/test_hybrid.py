@@ -53,6 +53,12 @@ def test_top_k_is_a_ceiling(method: str) -> None:
     assert len(ranked(FusionConfig(method=method), "cat", 99)) <= len(TEXTS)
 
 
+def test_the_method_none_searches_nothing() -> None:
+    idle = search(FusionConfig(method="none"))
+    assert idle.search(["cat", "train"], 3) == [[], []]
+    assert idle.timings.seconds.keys() == {"fuse"}
+
+
 def test_a_query_that_the_encoder_cannot_read_is_answered_by_its_terms() -> None:
     class Blind(HashingEncoder):
         def encode_queries(self, texts: object) -> Vectors:

@@ -104,6 +104,32 @@ def test_the_same_questions_give_the_same_files(pipeline: Pipeline, tmp_path: Pa
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+def test_a_run_goes_on_after_the_last_whole_batch(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragqa.robustness._AT_ONCE", 2)
+    reader: Any = pipeline.reader
+    probe(pipeline, asked(tmp_path), tmp_path / "whole", on_bad=lambda fault: None)
+    of_all = len(reader.read_)
+    lines = (tmp_path / "whole" / "per_question.jsonl").read_bytes().splitlines(keepends=True)
+    # 4 as asked, 3 with typos, 2 in lower case, 4 in a phrase, and thrice 4 misled: batches end at these lines.
+    ends = (0, 2, 4, 6, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25)
+    assert len(lines) == ends[-1]
+    for kept in range(len(lines) + 1):
+        folder = tmp_path / f"after {kept}"
+        folder.mkdir()
+        (folder / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
+        half = lines[kept][:30] if kept < len(lines) else b""
+        (folder / "per_question.jsonl").write_bytes(b"".join(lines[:kept]) + half)
+        reader.read_.clear()
+        probe(pipeline, asked(tmp_path), folder, on_bad=lambda fault: None)
+        first = max(end for end in ends if end <= kept)
+        assert (len(reader.read_) == 0) == (first == len(lines))
+        assert len(reader.read_) <= of_all - first  # one hit a question at least is not read again
+        for path in (tmp_path / "whole").iterdir():
+            assert path.read_bytes() == (folder / path.name).read_bytes(), (kept, path.name)
+
+
 def test_a_folder_with_an_evaluation_and_questions_without_answers_here_are_refused(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:

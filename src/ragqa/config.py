@@ -45,7 +45,9 @@ class FusionConfig(_Section):
     """How the dense and the lexical leg become one ranking."""
 
     method: str = Field(
-        "convex", pattern="^(convex|reciprocal_rank)$", description="convex or reciprocal_rank"
+        "convex",
+        pattern="^(convex|reciprocal_rank|none)$",
+        description="convex, reciprocal_rank, or none: nothing is searched, and the reader gets no hit",
     )
     dense_weight: float = Field(0.5, ge=0, le=1, description="share of the dense leg; 0 and 1 leave one leg")
     candidates: int = Field(200, ge=1, description="hits taken from each leg before fusion")

@@ -20,13 +20,24 @@ from ragqa.evaluation import report, scores, trec
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.blame import Course, verdict
 from ragqa.evaluation.wording import bleu, rouge
-from ragqa.evaluation_folder import EVAL, RECORDS, claim, records_so_far, settings_of
-from ragqa.gold import Located, locate
+from ragqa.evaluation_folder import (
+    EVAL,
+    RECORDS,
+    add_records,
+    batched,
+    claim,
+    records_so_far,
+    settings_of,
+)
+from ragqa.gold import Located, locate, own_rows
 from ragqa.hybrid import Leg
 from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Example, Hit, Query, Span
 
 TIMES = "times.json"
+OWN = "own passage"
+"""The name of the ranking that is no ranking: the one passage that a question comes with."""
+
 DEPTH = 100
 """Hits of each ranking that are kept; no measure looks further down."""
 
@@ -51,10 +62,15 @@ def evaluate(
     folder: Path,
     *,
     limit: int | None = None,
+    own_passage: bool = False,
     on_bad: Callable[[Exception], None],
     progress: Progress = lambda done, of: None,
 ) -> Evaluation:
     """Ask every question of a file and leave its records in ``folder``.
+
+    Args:
+        own_passage: read each question with the passage that it comes with, whether that answers it or not, in place
+            of what the retrieval finds: the reader alone is judged, as in SQuAD.
 
     Raises:
         DataError: no question of the file can be judged on this index, or ids that occur twice.
@@ -62,21 +78,26 @@ def evaluate(
     """
     examples = data.read_to_judge(questions, on_bad)[:limit]
     _refuse_double_ids(examples)
-    asked = list(locate(examples, pipeline.retriever.catalog, on_bad, by_option=pipeline.chooses))
+    catalog = pipeline.retriever.catalog
+    asked = list(locate(examples, catalog, on_bad, by_option=pipeline.chooses))
+    own = own_rows(asked, catalog, on_bad) if own_passage else None
+    if own is not None:
+        asked = [one for one in asked if one.example.query.id in own]
     if not asked:
         raise DataError(
             f"none of the {len(examples)} questions of {questions} can be judged on this index",
             accepted="questions whose documents are in the index",
             next_step="ragqa info shows what is in it",
         )
-    claim(folder, settings_of(EVAL, pipeline, questions, len(asked)))
-    kept = records_so_far(folder, len(asked), _AT_ONCE)
+    settings = settings_of(EVAL, pipeline, questions, len(asked))
+    claim(folder, {**settings, "passages": "own"} if own_passage else settings)
+    batches = list(batched(asked, _AT_ONCE))
+    kept, done = records_so_far(folder, batches)
     started = time.perf_counter()
     with (folder / RECORDS).open("a", encoding="utf-8") as file:
-        for at in range(len(kept), len(asked), _AT_ONCE):
-            few = _few(pipeline, asked[at : at + _AT_ONCE])
-            file.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in few))
-            file.flush()
+        for batch in batches[done:]:
+            few = _few(pipeline, batch, own)
+            add_records(file, few)
             kept += few
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started
@@ -104,9 +125,27 @@ def write_report(evaluation: Evaluation, title: str) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _few(pipeline: Pipeline, asked: Sequence[Located]) -> list[dict[str, Any]]:
-    """The records of some questions, asked together."""
+def _few(pipeline: Pipeline, asked: Sequence[Located], own: Mapping[str, int] | None) -> list[dict[str, Any]]:
+    """The records of some questions, asked together.
+
+    Args:
+        own: question → row of the one passage that it is read with; None where hits are retrieved.
+    """
     queries = [one.example.query for one in asked]
+    if own is None:
+        rankings, hits = _retrieved(pipeline, queries)
+    else:
+        rankings = [{OWN: [own[query.id]]} for query in queries]
+        hits = [[Hit(p, 1.0) for p in pipeline.retriever.catalog.passages(mine[OWN])] for mine in rankings]
+    answers = _read(pipeline, asked, queries, hits)
+    with_gold = _with_gold(pipeline, asked) if own is None else answers
+    return [_record(*row, pipeline) for row in zip(asked, rankings, hits, answers, with_gold, strict=True)]
+
+
+def _retrieved(
+    pipeline: Pipeline, queries: Sequence[Query]
+) -> tuple[list[dict[str, list[int]]], list[Sequence[Hit]]]:
+    """The rankings of each stage for each query, and the hits that the reader sees."""
     retriever, top_k = pipeline.retriever, pipeline.config.top_k
     wanted = max(top_k, pipeline.reranker.candidates)
     depth = retriever.search.depth(wanted)  # of what is fused for a question that is asked
@@ -117,19 +156,15 @@ def _few(pipeline: Pipeline, asked: Sequence[Located]) -> list[dict[str, Any]]:
     ]
     hits = [retriever.hits(rows[:wanted]) for rows in fused]
     reranked = pipeline.rerank(queries, hits)
-    answers = _read(pipeline, asked, queries, [mine[:top_k] for mine in reranked])
-    with_gold = _with_gold(pipeline, asked)
     found = []
-    for number, one in enumerate(asked):
-        dense, bm25 = legs[number]
+    for number, (dense, bm25) in enumerate(legs):
         rankings = {"dense": list(dense), "bm25": list(bm25), "fused": [row.row for row in fused[number]]}
         if pipeline.reranker.candidates:
             row_of = dict(zip((hit.passage.id for hit in hits[number]), rankings["fused"], strict=False))
             order = [row_of[hit.passage.id] for hit in reranked[number]]
             rankings[trec.RERANKED] = [*order, *rankings["fused"][len(order) :]]
-        read = reranked[number][:top_k]
-        found.append(_record(one, rankings, read, answers[number], with_gold[number], pipeline))
-    return found
+        found.append(rankings)
+    return found, [mine[:top_k] for mine in reranked]
 
 
 def _first(leg: Leg, count: int) -> Leg:
@@ -173,12 +208,13 @@ def _record(
     if answer is None:
         return {**known, "answer": None, "verdict": None, "scores": None, "citations": []}
     given, gold, top_k = answer.text, set(asked.rows), pipeline.config.top_k
+    first = rankings.get("fused", rankings.get(OWN, ()))
     course = Course(
         asked.answerable,
-        retrieved=bool(gold & set(rankings["fused"][:top_k])),
+        retrieved=bool(gold & set(first[:top_k])),
         read=None
         if asked.answerable and not gold
-        else bool(gold & set(rankings.get(trec.RERANKED, rankings["fused"])[:top_k])),
+        else bool(gold & set(rankings.get(trec.RERANKED, first)[:top_k])),
         f1=None if given is None else mark(asked, given),
     )
     citations = [

@@ -1,14 +1,17 @@
 """The folder of an evaluation: which one it holds, and the records in it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 from ragqa import backbone, pretrained
 from ragqa.config import Config
 from ragqa.errors import UsageError
 from ragqa.pipeline import Pipeline
+
+T = TypeVar("T")
 
 RECORDS, SETTINGS = "per_question.jsonl", "settings.json"
 EVAL, ROBUSTNESS = "eval", "robustness"
@@ -50,17 +53,30 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     )
 
 
-def records_so_far(folder: Path, asked: int, at_once: int) -> list[dict[str, Any]]:
-    """The records of an earlier run of the same; of one that was killed up to the last whole batch of ``at_once``."""
+def batched(questions: Sequence[T], at_once: int) -> Iterator[Sequence[T]]:
+    """The questions that are asked together, ``at_once`` or, at the end, fewer."""
+    return (questions[at : at + at_once] for at in range(0, len(questions), at_once))
+
+
+def records_so_far(folder: Path, batches: Iterable[Sequence[Any]]) -> tuple[list[dict[str, Any]], int]:
+    """The records of an earlier run of the same ``batches``, and how many of these they are.
+
+    Of a run that was killed only whole batches count: the texts that share one decide the last bits of a score.
+    """
     records = folder / RECORDS
     if not records.exists():
-        return []
-    whole = _lines(records)
-    if len(whole) < asked:
-        # Only whole batches: the texts that share a batch decide the last bits of a score.
-        whole = whole[: len(whole) - len(whole) % at_once]
+        return [], 0
+    lines = _lines(records)
+    ends = [end for end in accumulate(map(len, batches)) if end <= len(lines)]
+    whole = lines[: ends[-1]] if ends else []
     records.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    return [json.loads(line) for line in whole]
+    return [json.loads(line) for line in whole], len(ends)
+
+
+def add_records(file: TextIO, records: Iterable[Mapping[str, Any]]) -> None:
+    """Put the records of a batch behind the others; after a kill of the process they stand there."""
+    file.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    file.flush()
 
 
 def load_records(folder: Path) -> list[dict[str, Any]]:

@@ -82,6 +82,31 @@ def locate(
             )
 
 
+def own_rows(
+    asked: Sequence[Located], catalog: Catalog, on_bad: Callable[[Exception], None]
+) -> dict[str, int]:
+    """Question → the row of the passage that it comes with: one that answers it, or one that does not.
+
+    ``on_bad`` is told of each question that comes with none, or with one that the index does not hold.
+    """
+    index, found = _Places(catalog), {}
+    for one in asked:
+        example, rows = one.example, one.rows
+        if not rows and (beside := example.positives or example.hard_negatives[:1]):
+            located = index.locate(replace(example, positives=beside, spans=()))
+            rows = located.rows if located else ()
+        if rows:
+            found[example.query.id] = rows[0]
+        else:
+            on_bad(
+                DataError(
+                    f"question {example.query.id!r} comes with no passage of the index",
+                    accepted="questions with their passage, as in SQuAD's form",
+                )
+            )
+    return found
+
+
 def _with_right_option(example: Example) -> Example:
     """The example with its right option as the one answer."""
     return replace(example, answers=(example.query.choices[example.choice or 0],))

@@ -61,9 +61,12 @@ class HybridSearch:
         return max(top_k, self.config.candidates)
 
     def legs(self, texts: Sequence[str], depth: int) -> list[tuple[Leg, Leg]]:
-        """Row → score of the best ``depth`` rows of both legs, dense and BM25, best first, for each text."""
-        if not texts:
-            return []
+        """Row → score of the best ``depth`` rows of both legs, dense and BM25, best first, for each text.
+
+        Under the method ``none`` nothing is searched, and every leg is empty.
+        """
+        if not texts or self.config.method == "none":
+            return [({}, {}) for _ in texts]
         with self.timings.stage("encode"):
             vectors = self.encoder.encode_queries(texts)
         with self.timings.stage("dense"):

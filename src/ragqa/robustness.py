@@ -1,10 +1,11 @@
 """``ragqa eval robustness``: the same questions asked differently, and of passages with a sentence that misleads.
 
-questions ──ask──▶ hits, answers ──▶ outcomes ─────────────┐
-    ├─ changed words ──ask──▶ answers ──▶ outcomes ────────┼──▶ paired differences
-    └─ hits, each with a sentence ──read──▶ answers ──▶ outcomes ─┘
+questions ──ask──▶ hits, answers ──▶ records ─────────────┐
+    ├─ changed words ──ask──▶ answers ──▶ records ────────┼──▶ paired differences
+    └─ hits, each with a sentence ──read──▶ answers ──▶ records ─┘
 
-A sentence is put behind the text of every hit before the reader sees it; the index stays as it is.
+A sentence is put behind the text of every hit before the reader sees it; the index stays as it is. Records are written
+as they come: a killed run retrieves again for the questions as they stand, and reads on where it was.
 """
 
 import json
@@ -19,7 +20,15 @@ from ragqa.evaluating import Progress, mark
 from ragqa.evaluation import enduring, perturbing
 from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.evaluation.enduring import Outcome
-from ragqa.evaluation_folder import RECORDS, ROBUSTNESS, claim, settings_of
+from ragqa.evaluation_folder import (
+    RECORDS,
+    ROBUSTNESS,
+    add_records,
+    batched,
+    claim,
+    records_so_far,
+    settings_of,
+)
 from ragqa.gold import Located, locate
 from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Citation, Hit, Query
@@ -92,19 +101,20 @@ def probe(
             accepted="questions with answers whose documents are in the index",
         )
     claim(folder, settings_of(ROBUSTNESS, pipeline, questions, len(asked)))
-    before = _asked(pipeline, asked, [one.example.query.text for one in asked])
-    found = {AS_ASKED: _figures("the questions as they stand", before, before)}
-    lines = [_line(AS_ASKED, one) for one in before]
-    for number, (name, condition) in enumerate(CONDITIONS.items(), 1):
-        progress(number * len(asked), (1 + len(CONDITIONS)) * len(asked))
-        first, after = _under(pipeline, condition, before)
-        if after:
-            found[name] = _figures(condition.means, first, after)
-            lines += [_line(name, one) for one in after]
-    progress(1, 1)
+    first = _retrieved(pipeline, [one.example.query for one in asked])
+    batches = [
+        few for puts in _conditions(asked, first).values() for few in batched(puts, _AT_ONCE)
+    ]  # a condition that changes no question has none
+    records, done = records_so_far(folder, batches)
+    with (folder / RECORDS).open("a", encoding="utf-8") as file:
+        for batch in batches[done:]:
+            few = list(_read(pipeline, batch, records[: len(asked)]))
+            add_records(file, few)
+            records += few
+            progress(len(records), sum(map(len, batches)))
+    found = _figures([put for batch in batches for put in batch], records)
     files = {
         SCORES: json.dumps(found, indent=1, ensure_ascii=False) + "\n",
-        RECORDS: "".join(lines),
         REPORT: enduring.markdown(f"{questions.name}: how much the answers endure", found),
     }
     for name, text in files.items():
@@ -113,62 +123,73 @@ def probe(
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """A question as it was asked, the hits as they were read, the sentence added to each, and what became of it."""
+class _Put:
+    """A question as it is put under a condition, before it is read.
 
+    Attributes:
+        row: its place among the questions.
+        hits: those of the question as it was asked; None where the query is another one, and has its own.
+        decoy, added: the false answer and the sentence behind each hit.
+    """
+
+    condition: str
+    row: int
     asked: Located
     query: Query
-    hits: Sequence[Hit]
-    answer: Answer
-    outcome: Outcome
+    hits: Sequence[Hit] | None
+    decoy: str = ""
     added: str = ""
 
 
-def _asked(pipeline: Pipeline, asked: Sequence[Located], texts: Sequence[str]) -> list[_Reading]:
-    """Each question in the words of ``texts``."""
-    found = []
-    for at in range(0, len(asked), _AT_ONCE):
-        few = asked[at : at + _AT_ONCE]
-        queries = [
-            replace(one.example.query, text=text)
-            for one, text in zip(few, texts[at : at + _AT_ONCE], strict=True)
-        ]
-        hits = pipeline.retrieve(queries)
-        answers = pipeline.read(queries, hits)
-        for one, query, mine, answer in zip(few, queries, hits, answers, strict=True):
-            found.append(_Reading(one, query, mine, answer, _outcome(one, mine, answer, misled=False)))
+def _retrieved(pipeline: Pipeline, queries: Sequence[Query]) -> list[Sequence[Hit]]:
+    return [hits for few in batched(queries, _AT_ONCE) for hits in pipeline.retrieve(few)]
+
+
+def _conditions(asked: Sequence[Located], first: Sequence[Sequence[Hit]]) -> dict[str, list[_Put]]:
+    """The questions as asked, then under each condition those that it changes."""
+    plain = [
+        _Put(AS_ASKED, row, one, one.example.query, hits)
+        for row, (one, hits) in enumerate(zip(asked, first, strict=True))
+    ]
+    found = {AS_ASKED: plain}
+    for name, condition in CONDITIONS.items():
+        if isinstance(condition, Reworded):
+            found[name] = [_reworded(name, condition, put) for put in plain]
+            found[name] = [put for put in found[name] if put.query != plain[put.row].query]
+        else:
+            found[name] = [_misleading(name, condition, put) for put in plain if put.hits]
     return found
 
 
-def _under(
-    pipeline: Pipeline, condition: Reworded | Misleading, before: Sequence[_Reading]
-) -> tuple[list[_Reading], list[_Reading]]:
-    """The questions that a condition changes, as asked and changed."""
-    if isinstance(condition, Reworded):
-        texts = [condition.question(one.query.text) for one in before]
-        rows = [row for row, one in enumerate(before) if texts[row] != one.query.text]
-        after = _asked(pipeline, [before[row].asked for row in rows], [texts[row] for row in rows])
-        return [before[row] for row in rows], after
-    read = [one for one in before if one.hits]
-    return read, [
-        misled
-        for at in range(0, len(read), _AT_ONCE)
-        for misled in _read_misled(pipeline, condition, read[at : at + _AT_ONCE])
-    ]
+def _reworded(name: str, condition: Reworded, plain: _Put) -> _Put:
+    query = replace(plain.query, text=condition.question(plain.query.text))
+    return _Put(name, plain.row, plain.asked, query, None)
 
 
-def _read_misled(pipeline: Pipeline, condition: Misleading, before: Sequence[_Reading]) -> Iterator[_Reading]:
-    """The same hits read with a sentence behind each."""
-    decoys = [_decoy(one.asked) for one in before]
-    sentences = [condition.sentence(one.query.text, decoy) for one, decoy in zip(before, decoys, strict=True)]
-    hits = [
-        [_with(hit, sentence) for hit in one.hits] for one, sentence in zip(before, sentences, strict=True)
-    ]
-    answers = pipeline.read([one.query for one in before], hits)
-    for one, decoy, sentence, mine, answer in zip(before, decoys, sentences, hits, answers, strict=True):
-        misled = _is_misled(one, answer.text, decoy, sentence)
-        outcome = _outcome(one.asked, mine, answer, misled=misled)
-        yield _Reading(one.asked, one.query, mine, answer, outcome, sentence)
+def _misleading(name: str, condition: Misleading, plain: _Put) -> _Put:
+    decoy = _decoy(plain.asked)
+    sentence = condition.sentence(plain.query.text, decoy)
+    return replace(plain, condition=name, decoy=decoy, added=sentence)
+
+
+def _read(
+    pipeline: Pipeline, batch: Sequence[_Put], as_asked: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The records of questions put under one condition.
+
+    Args:
+        as_asked: the records of all questions as they stand; not looked at for these themselves.
+    """
+    queries = [put.query for put in batch]
+    own = [put.hits for put in batch if put.hits is not None]
+    hits = (
+        pipeline.retrieve(queries)
+        if len(own) < len(batch)
+        else [[_with(hit, put.added) for hit in mine] for put, mine in zip(batch, own, strict=True)]
+    )
+    for put, mine, answer in zip(batch, hits, pipeline.read(queries, hits), strict=True):
+        misled = bool(put.added) and _is_misled(put, answer.text, as_asked[put.row]["answer"])
+        yield _record(put, answer.text, _outcome(put.asked, mine, answer, misled=misled))
 
 
 def _decoy(asked: Located) -> str:
@@ -180,20 +201,22 @@ def _decoy(asked: Located) -> str:
 
 
 def _with(hit: Hit, sentence: str) -> Hit:
-    """The hit with a sentence behind its text. The offsets go on, past the passage's own end."""
+    """The hit with a sentence, if any, behind its text. The offsets go on, past the passage's own end."""
+    if not sentence:
+        return hit
     text = perturbing.appended(hit.passage.text, sentence)
     return replace(hit, passage=replace(hit.passage, text=text, end=hit.passage.start + len(text)))
 
 
-def _is_misled(before: _Reading, given: str | None, decoy: str, sentence: str) -> bool:
+def _is_misled(put: _Put, given: str | None, before: str | None) -> bool:
     """Whether an answer came from the sentence: its words stand there, and in no passage; of options the decoy."""
     if given is None:
         return False
-    if before.asked.by_option:
-        return given == decoy and before.answer.text != decoy
+    if put.asked.by_option:
+        return given == put.decoy and before != put.decoy
     said = given.casefold()
-    elsewhere = any(said in hit.passage.text.casefold() for hit in before.hits)
-    return decoy.casefold() in said or (said in sentence.casefold() and not elsewhere)
+    elsewhere = any(said in hit.passage.text.casefold() for hit in put.hits or ())
+    return put.decoy.casefold() in said or (said in put.added.casefold() and not elsewhere)
 
 
 def _outcome(asked: Located, hits: Sequence[Hit], answer: Answer, *, misled: bool) -> Outcome:
@@ -218,21 +241,35 @@ def _stands(citation: Citation, hits: Sequence[Hit]) -> bool:
     )
 
 
-def _figures(means: str, before: Sequence[_Reading], after: Sequence[_Reading]) -> dict[str, Any]:
-    figures = enduring.change([one.outcome for one in before], [one.outcome for one in after])
-    return {"means": means, **figures}
+def _figures(puts: Sequence[_Put], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Condition → its figures, from the record of each question under each condition."""
+    means = {AS_ASKED: "the questions as they stand", **{name: c.means for name, c in CONDITIONS.items()}}
+    found = {}
+    for name, says in means.items():
+        mine = [(put.row, record) for put, record in zip(puts, records, strict=True) if put.condition == name]
+        if mine:
+            before = [_outcome_of(records[row]) for row, _ in mine]
+            after = [_outcome_of(record) for _, record in mine]
+            found[name] = {"means": says, **enduring.change(before, after)}
+    return found
 
 
-def _line(condition: str, reading: _Reading) -> str:
-    record = {
-        "id": reading.query.id,
-        "condition": condition,
-        "question": reading.query.text,
-        "added": reading.added,
-        "gold": list(reading.asked.example.answers),
-        "answer": reading.answer.text,
-        "F1": reading.outcome.f1,
-        "right": reading.outcome.right,
-        "misled": reading.outcome.misled,
+def _record(put: _Put, answer: str | None, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "id": put.query.id,
+        "condition": put.condition,
+        "question": put.query.text,
+        "added": put.added,
+        "gold": list(put.asked.example.answers),
+        "answer": answer,
+        "F1": outcome.f1,
+        "right": outcome.right,
+        "misled": outcome.misled,
+        "quotes stand": outcome.stands,
     }
-    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _outcome_of(record: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        record["F1"], record["right"], record["answer"] is None, record["misled"], record["quotes stand"]
+    )

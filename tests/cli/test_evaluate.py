@@ -1,6 +1,11 @@
 """``ragqa eval`` over real documents: one record a question, a report that opens anywhere, and a gate."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +209,17 @@ def test_baselines_are_one_table_and_an_evaluation_each(ragqa: Any) -> None:
     assert done.code == 0
     heads, *rows = done.out.splitlines()
     assert heads.split() == ["recall@1", "recall@5", "nDCG@10", "exact", "match", "F1", "right"]
-    assert [row[:18].strip() for row in rows] == ["BM25 alone", "dense alone", "hybrid", "hybrid, reranked"]
+    assert [row[:18].strip() for row in rows] == [
+        "no retrieval",
+        "BM25 alone",
+        "dense alone",
+        "hybrid",
+        "hybrid, reranked",
+    ]
+    assert [row.split()[2:] for row in rows[:1]] == [
+        ["0.000"] * 6
+    ]  # an extractive reader has nothing to read
+    assert all(r["candidate"] == "" for r in records_of("base/no_retrieval").values())
     records = records_of("base/hybrid_reranked")
     assert all("reranked" in record["rankings"] for record in records.values())
     change = ragqa("eval", "compare", "base/bm25_alone", "base/hybrid", "--json")
@@ -273,6 +288,30 @@ def test_options_are_judged_by_the_letter_where_the_reader_chooses(
     assert records_of(f"{folder} in words").keys() == {"plain"}
 
 
+def test_without_retrieval_the_options_are_weighed_by_the_question_alone(ragqa: Any) -> None:
+    choices = ["a bridge", "an apple tree", "a hat"]
+    data = asked(
+        {"id": "a", "question": "What blossoms in April?", "choices": choices, "correct": "B"},
+        {"id": "b", "question": "What carries people over a river?", "choices": choices, "correct": "A"},
+        name="options.jsonl",
+    )
+    done = ragqa(
+        "eval", "baselines", "--data", data, "--output", "by option", "--set", "reader=multiple_choice"
+    )
+    assert done.code == 0, done.err
+    alone, read = records_of("by option/no_retrieval"), records_of("by option/hybrid")
+    assert all(record["answer"] in choices and not record["citations"] for record in alone.values())
+    assert [r["confidence"] for r in alone.values()] != [r["confidence"] for r in read.values()]
+    settings = json.loads(Path("by option/no_retrieval/settings.json").read_text(encoding="utf-8"))
+    assert settings["config"]["reader"] == {"name": "multiple_choice", "closed_book": True}
+    asked_alone = ragqa(
+        "ask", "What blossoms?", "--choices", "a hat|a tree", "--set", "fusion.method=none",
+        "--set", "reader=multiple_choice", "--set", "reader.closed_book=true",
+    )  # fmt: skip
+    assert asked_alone.code == 0
+    assert "note: no passage was read" in asked_alone.out
+
+
 def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_path: Path) -> None:
     done = ragqa(
         "eval",
@@ -297,6 +336,37 @@ def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_p
     scores = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
     assert list(scores) == names
     assert all(row["quotes that stand at their place"] == 1.0 for row in scores.values())
+
+
+@pytest.mark.parametrize("command", [("eval",), ("eval", "robustness")])
+def test_a_run_that_is_killed_goes_on_to_the_same_files(
+    command: tuple[str, ...], town: Path, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle, then the same command again, against a run that nobody killed."""
+    questions = [json.loads(line) for line in (town / "questions.jsonl").read_text().splitlines()]
+    more = [{**question, "id": f"{question['id']} {n}"} for n in range(2) for question in questions]
+    data = tmp_path / asked(*more, name=str(tmp_path / "many.jsonl"))
+
+    def started(folder: str) -> "subprocess.Popen[bytes]":
+        words = ["--data", str(data), "--index", str(town / "index"), "--output", str(tmp_path / folder)]
+        plain = {**os.environ, "RAGQA_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "ragqa", *command, *words], stdout=subprocess.DEVNULL, env=plain
+        )
+
+    records, running = tmp_path / "killed" / "per_question.jsonl", started("killed")
+    while running.poll() is None and not (records.exists() and records.stat().st_size):
+        time.sleep(0.01)
+    running.kill()
+    assert running.wait() == -signal.SIGKILL
+    before = records.read_bytes()
+    assert before
+    assert not (tmp_path / "killed" / "scores.json").exists()
+    assert started("killed").wait() == started("whole").wait() == 0
+    for path in sorted((tmp_path / "whole").iterdir()):
+        if path.name != "times.json":
+            assert path.read_bytes() == (tmp_path / "killed" / path.name).read_bytes(), path.name
+    assert records.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
 
 
 def test_an_evaluation_of_another_kind_in_the_folder_is_kept(ragqa: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from ragqa import plugins
+from ragqa import plugins, pretrained
 from ragqa.choices import option_probabilities
 from ragqa.config import Config
 from ragqa.errors import TrainingError, UsageError
@@ -17,11 +17,12 @@ from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
-from ragqa.training.objectives.choice import choice_loss
+from ragqa.training.objectives.choice import ChoiceObjective, choice_loss
 from ragqa.training.run import finetune
 from ragqa.training.settings import ChoiceRun, load_run
-from ragqa.training.targets.choice import CLASSES
-from ragqa.types import Hit, Passage, Query
+from ragqa.training.targets.choice import CLASSES, judged
+from ragqa.types import Example, Hit, Passage, Query
+from ragqa.windows import load_tokenizer
 
 SCHEDULE = {"epochs": 20, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 15}
 ANIMALS = ("walrus", "badger", "heron", "otter", "lynx", "toad")
@@ -100,6 +101,23 @@ def test_the_reader_chooses_and_cites_the_passage(trained: Path) -> None:
         reader.read([Query("Where?")], [hits])
 
 
+def test_with_a_closed_book_the_question_alone_decides_and_nothing_is_cited(trained: Path) -> None:
+    options = ("the desert", "the harbour", "a valley")
+    query = Query("Where does the walrus of group 1 live?", choices=options)
+    reader = MultipleChoiceReader(model=str(trained), precision="f32", closed_book=True)
+    (answer,) = reader.read([query], [[]])
+    objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(trained)))
+    ((_, scores),) = judged(
+        ChoiceModel.load(trained), objective, [Example(Query(query.text, "a", options), choice=0)]
+    )
+    assert answer.text == options[int(scores.argmax())]
+    assert (answer.citations, answer.hits) == ((), ())
+    assert sum(answer.details.values()) == pytest.approx(1.0)
+    hits = [Hit(Passage("notes", 0, len(TEXT), TEXT), 0.9)]
+    (read,) = reader.read([query], [hits])
+    assert read == MultipleChoiceReader(model=str(trained), precision="f32").read([query], [hits])[0]
+
+
 @pytest.mark.parametrize("name", plugins.names("tuning"))
 def test_every_tuning_is_served_as_it_was_trained(
     name: str, tmp_path: Path, tiny_bert: Path, options: Path
@@ -111,12 +129,13 @@ def test_every_tuning_is_served_as_it_was_trained(
     reader = MultipleChoiceReader(model=str(folder), precision="f32")
     query = Query("Where does the walrus of group 1 live?", choices=("the desert", "the harbour"))
     hits = [Hit(Passage("a", 0, len(TEXT), TEXT), 0.9), Hit(Passage("b", 0, 9, TEXT[:20]), 0.8)]
-    found = reader._scores(query, hits)
+    texts = [hit.passage.titled_text for hit in hits]
+    found = reader._scores(query, texts)
     assert found.shape == (2, 2)
     model = ChoiceModel.load(folder)
     for option in range(2):
         one = Query(query.text, choices=(query.choices[option], "the island"))
-        again = reader._scores(one, hits[:1])
+        again = reader._scores(one, texts[:1])
         assert again[0, 0] == pytest.approx(found[option, 0], abs=1e-3)
     from ragqa.choices import option_windows, token_ids
 

@@ -400,6 +400,13 @@ def test_answers_carry_the_words_that_bear_them_out(base: tuple[str, Path], tmp_
     assert 0 < known.confidence <= 1
     assert unknown.text is None
     assert unknown.details["candidate"] == place(5, 0)
+    alone = [*overrides, "fusion.method=none"]
+    with load_pipeline(tmp_path / "index", overrides=[*alone, "reader.closed_book=true"]) as pipeline:
+        remembered = pipeline.ask("where does the animal5 live by day ?")
+    assert (remembered.text, remembered.citations, remembered.hits) == (place(5, 0), (), ())
+    assert 0 < remembered.confidence <= 1
+    with load_pipeline(tmp_path / "index", overrides=alone) as pipeline:
+        assert pipeline.ask("where does the animal5 live by day ?").text is None
 
 
 def test_what_cannot_write_is_refused(tmp_path: Path, questions: Path) -> None:

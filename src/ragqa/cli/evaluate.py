@@ -10,6 +10,7 @@ import typer
 from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
 
 if TYPE_CHECKING:
+    from ragqa.config import Config
     from ragqa.evaluating import Evaluation
 
 app = typer.Typer(help="Measure retrieval and answers on labelled questions.", invoke_without_command=True)
@@ -40,6 +41,12 @@ def evaluate(
         ),
     ] = None,
     limit: Limit = None,
+    own_passage: Annotated[
+        bool,
+        typer.Option(
+            "--own-passage", help="Read each question with the passage it comes with; nothing is retrieved."
+        ),
+    ] = False,
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
@@ -53,7 +60,8 @@ def evaluate(
         raise UsageError(
             "there are no questions", accepted="--data QUESTIONS.jsonl", next_step="ragqa eval --help"
         )
-    _print(_evaluated(data, index, output or DEFAULT_OUTPUT / data.stem, limit, config, overrides), as_json)
+    folder = output or DEFAULT_OUTPUT / (f"{data.stem}_own_passage" if own_passage else data.stem)
+    _print(_evaluated(data, index, folder, limit, config, overrides, own_passage), as_json)
 
 
 OWN = "kb"
@@ -108,15 +116,31 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 RERANKED = "hybrid, reranked"
+NO_RETRIEVAL = "no retrieval"
 BASELINES = {
+    NO_RETRIEVAL: ("fusion.method=none", "reranker=none"),
     "BM25 alone": ("fusion.method=convex", "fusion.dense_weight=0", "reranker=none"),
     "dense alone": ("fusion.method=convex", "fusion.dense_weight=1", "reranker=none"),
     "hybrid": ("reranker=none",),
     RERANKED: ("reranker=cross_encoder",),
 }
-"""What `eval baselines` runs, and how each differs from the configuration; a reranker that it names is taken."""
+"""What `eval baselines` runs, and how each differs from the configuration; see ``settings_of_baseline``."""
 
 COLUMNS = ("recall@1", "recall@5", "nDCG@10", "exact match", "F1", "right")
+
+
+def settings_of_baseline(name: str, config: "Config") -> tuple[str, ...]:
+    """What a baseline sets on top of a configuration.
+
+    The configuration's own reranker is taken, if it names one. Without retrieval a reader that can answer from the
+    question alone does so; the others refuse.
+    """
+    from ragqa.plugins import options
+
+    if name == RERANKED and config.reranker.name != "none":
+        return ()
+    closed = name == NO_RETRIEVAL and "closed_book" in options("readers", config.reader.name)
+    return (*BASELINES[name], *(("reader.closed_book=true",) if closed else ()))
 
 
 @app.command("baselines")
@@ -131,19 +155,17 @@ def baselines(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
 ) -> None:
-    """Evaluate BM25 alone, dense alone, the hybrid and the hybrid reranked; one table."""
+    """Evaluate the reader without retrieval, BM25 alone, dense alone, the hybrid and the hybrid reranked; one table."""
     from ragqa.cli.printing import complain
-    from ragqa.config import Config
     from ragqa.errors import ModelError
     from ragqa.indexing import remembered_config
 
     asked = asked_config(config, overrides)
-    own: Config = remembered_config(index, overrides) if asked is None else asked
+    own = remembered_config(index, overrides) if asked is None else asked
     folder = output or DEFAULT_OUTPUT / "baselines"
     print(f"{'':18}" + "".join(f"{name:>13}" for name in COLUMNS))
-    for name, settings in BASELINES.items():
-        if name == RERANKED and own.reranker.name != "none":
-            settings = ()  # the configuration's own
+    for name in BASELINES:
+        settings = settings_of_baseline(name, own)
         place = folder / name.replace(",", "").replace(" ", "_").lower()
         try:
             finished = _evaluated(data, index, place, limit, config, [*overrides, *settings])
@@ -165,7 +187,13 @@ def _means(finished: "Evaluation") -> dict[str, float]:
 
 
 def _evaluated(
-    data: Path, index: Path, folder: Path, limit: int | None, config: Path | None, overrides: list[str]
+    data: Path,
+    index: Path,
+    folder: Path,
+    limit: int | None,
+    config: Path | None,
+    overrides: list[str],
+    own_passage: bool = False,
 ) -> "Evaluation":
     """Ask the questions and write the report."""
     from ragqa.cli.printing import complain, show_progress
@@ -180,6 +208,7 @@ def _evaluated(
             data,
             folder,
             limit=limit,
+            own_passage=own_passage,
             on_bad=lambda fault: complain(f"left out: {fault}"),
             progress=show_progress,
         )

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from ragqa.types import Answer, Hit
+from ragqa.types import Answer, Citation, Hit
 
 _OPEN, _CLOSE = "\x02", "\x03"
 _STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
@@ -69,7 +69,17 @@ def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     """The lines of one answer, or of its absence with the nearest passage."""
     if answer.text is None:
         return _refusal_lines(answer, page_of_hit)
-    citation = answer.citations[0]
+    lines = [paint(plain(answer.text), "answer")]
+    if answer.citations:
+        lines += _source_lines(answer, answer.citations[0])
+    lines.append(paint(f"  confidence {answer.confidence:.2f}", "dim"))
+    if answer.note:
+        lines.append(paint(wrapped(f"note: {answer.note}"), "dim"))
+    return lines
+
+
+def _source_lines(answer: Answer, citation: Citation) -> list[str]:
+    """The sentence around a citation, and where it stands."""
     title = next(
         (
             hit.passage.title
@@ -78,14 +88,8 @@ def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
         ),
         "",
     )
-    lines = [paint(plain(answer.text), "answer")]
-    if answer.sentence != answer.text:
-        lines += ["", marked(answer.sentence, citation.quote)]
-    lines += ["", paint(f"  {place(citation.doc_id, title, citation.page)}", "dim")]
-    lines.append(paint(f"  confidence {answer.confidence:.2f}", "dim"))
-    if answer.note:
-        lines.append(paint(wrapped(f"note: {answer.note}"), "dim"))
-    return lines
+    said = [] if answer.sentence == answer.text else ["", marked(answer.sentence, citation.quote)]
+    return [*said, "", paint(f"  {place(citation.doc_id, title, citation.page)}", "dim")]
 
 
 def _refusal_lines(answer: Answer, page: int | None) -> list[str]:

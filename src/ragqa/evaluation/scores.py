@@ -92,7 +92,7 @@ def _of_ranking(records: Sequence[Record], name: str) -> dict[str, dict[str, flo
     found: dict[str, dict[str, float]] = {label: {} for label in MEASURES}
     qrels = qrels_of(records)
     for record in records:
-        if record["id"] in qrels:
+        if record["id"] in qrels and name in record["rankings"]:
             ranking = ranking_of(record, name)
             for label, measure in MEASURES.items():
                 found[label][record["id"]] = measure(ranking, qrels[record["id"]])

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -25,6 +26,7 @@ from ragqa.writing import Draft, open_writer
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
+CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 _TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
@@ -48,6 +50,8 @@ class GenerativeReader:
             None: 1,024 in a prompt, 2,048 where each hit is read apart.
         max_answer_tokens: the answer ends there at the latest.
         threshold: least confidence of an answer.
+        closed_book: without any hit the model answers from the question alone, which nothing bears out and nothing is
+            cited for; otherwise there is no answer then.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class GenerativeReader:
         max_prompt_tokens: int | None = None,
         max_answer_tokens: int = 64,
         threshold: float = 0.0,
+        closed_book: bool = False,
     ) -> None:
         if max_answer_tokens < 1:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
@@ -80,6 +85,7 @@ class GenerativeReader:
             max_answer_tokens=max_answer_tokens,
         )
         self._threshold = threshold
+        self._closed_book = closed_book
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, written from its hits."""
@@ -90,10 +96,12 @@ class GenerativeReader:
 
     def _answer(self, draft: Draft, hits: Sequence[Hit]) -> Answer:
         text = draft.text
+        if self._closed_book and not hits:
+            return self._from_memory(text, math.exp(draft.log_probability))
         support = None if _declines(text) else supported(text, draft.passages)
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
         confidence = 0.0 if support is None else math.exp(draft.log_probability)
-        details = {
+        details: dict[str, Any] = {
             "candidate": "" if _declines(text) else text,
             "support": 0.0 if support is None else support.share,
             "passages": len(draft.passages),
@@ -113,6 +121,20 @@ class GenerativeReader:
             tuple(hits),
             sentence=passage.text[around.start : around.end],
             note=_note(draft),
+            details=details,
+        )
+
+    def _from_memory(self, text: str, confidence: float) -> Answer:
+        """What was written without any passage."""
+        candidate = "" if _declines(text) else text
+        given = bool(candidate) and confidence >= self._threshold
+        details: dict[str, Any] = {"candidate": candidate, "threshold": self._threshold}
+        return Answer(
+            candidate if given else None,
+            confidence if candidate else 0.0,
+            (),
+            (),
+            note=CLOSED_BOOK_NOTE,
             details=details,
         )
 

@@ -16,6 +16,7 @@ from ragqa.types import Answer, Citation, Hit, Query, Span
 from ragqa.windows import Window, Windower, load_tokenizer, pad
 
 NOTE = "the sentence is the one that shares most with the question and the option"
+CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 
 
 class MultipleChoiceReader:
@@ -25,15 +26,23 @@ class MultipleChoiceReader:
         model: "builtin", or a folder that ``ragqa finetune choice`` wrote.
         precision, device: see ``ragqa.devices``.
         threshold: least probability of an answer; below it none of the options is given.
+        closed_book: without any hit the options are weighed by the question alone, and nothing is cited; otherwise
+            none of them is given.
     """
 
     def __init__(
-        self, *, model: str = "builtin", precision: str = "auto", device: str = "auto", threshold: float = 0.0
+        self,
+        *,
+        model: str = "builtin",
+        precision: str = "auto",
+        device: str = "auto",
+        threshold: float = 0.0,
+        closed_book: bool = False,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
         folder = pretrained.folder_of("choice", model)
-        self._threshold = threshold
+        self._threshold, self._closed_book = threshold, closed_book
         self._temperature = pretrained.read_temperature(folder)
         self._runtime = open_runtime("choice", folder, precision, device)
         self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
@@ -54,40 +63,43 @@ class MultipleChoiceReader:
                 accepted="two or more",
                 next_step="--choices 'one|another|a third'",
             )
-        if not hits:
+        if not hits and not self._closed_book:
             return Answer(None, 0.0, (), ())
-        scores = self._scores(query, hits)
+        scores = self._scores(query, [hit.passage.titled_text for hit in hits] or [""])
         shares = option_probabilities(scores / self._temperature)
         best = int(shares.argmax())
         confidence = float(shares[best])
+        given = query.choices[best] if confidence >= self._threshold else None
+        details = {
+            f"{chr(ord('A') + n)} {option}": float(share)
+            for n, (option, share) in enumerate(zip(query.choices, shares, strict=True))
+        }
+        if not hits:
+            return Answer(given, confidence, (), (), note=CLOSED_BOOK_NOTE, details=details)
         hit = hits[int(scores[best].argmax())]
         support = best_sentence(f"{query.text} {query.choices[best]}", hit.passage.text)
         quote = hit.passage.text[support.start : support.end]
         start = hit.passage.start + support.start
-        given = confidence >= self._threshold
         return Answer(
-            query.choices[best] if given else None,
+            given,
             confidence,
-            (Citation(hit.passage.doc_id, start, start + len(quote), quote),) if given else (),
+            () if given is None else (Citation(hit.passage.doc_id, start, start + len(quote), quote),),
             tuple(hits),
             sentence=quote,
             note=NOTE,
-            details={
-                f"{chr(ord('A') + n)} {option}": float(share)
-                for n, (option, share) in enumerate(zip(query.choices, shares, strict=True))
-            },
+            details=details,
         )
 
-    def _scores(self, query: Query, hits: Sequence[Hit]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """What the model says of each option with each hit, (O, P)."""
-        question, *rest = token_ids(
-            self._tokenizer, [query.text, *query.choices, *(hit.passage.titled_text for hit in hits)]
-        )
-        options, texts = rest[: len(query.choices)], rest[len(query.choices) :]
+    def _scores(
+        self, query: Query, texts: Sequence[str]
+    ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """What the model says of each option with each text, (O, P)."""
+        question, *rest = token_ids(self._tokenizer, [query.text, *query.choices, *texts])
+        options, ids = rest[: len(query.choices)], rest[len(query.choices) :]
         placed = [
             _Placed(window, o, p)
             for o, option in enumerate(options)
-            for p, text in enumerate(texts)
+            for p, text in enumerate(ids)
             for window in option_windows(self._windower, question, option, text)
         ]
         plans = plan([len(one.window.ids) for one in placed])
@@ -97,17 +109,17 @@ class MultipleChoiceReader:
         for rows, (scores,) in zip(plans, outputs, strict=True):
             for row, score in zip(rows, scores.tolist(), strict=True):
                 one = placed[row]
-                found[one.option, one.hit] = max(found[one.option, one.hit], score)
+                found[one.option, one.text] = max(found[one.option, one.text], score)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A window, and the option and the hit that it stands for."""
+    """A window, and the option and the text that it stands for."""
 
     window: Window
     option: int
-    hit: int
+    text: int
 
 
 def best_sentence(wanted: str, text: str) -> Span:
