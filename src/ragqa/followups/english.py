@@ -20,10 +20,12 @@ from ragqa.followups.english_words import (
     AGENTS,
     AUXILIARY,
     BE,
+    BODIES,
     DEMONSTRATIVE,
     DETERMINERS,
     FUNCTION,
     NEUTER,
+    OCCASIONS,
     PARTICIPLES,
     PARTICLES,
     PAST,
@@ -57,6 +59,7 @@ _PLEONASTIC = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"^[\W\d]|^(?:about|around|up to|over|more than|in|on|at)\b", re.IGNORECASE)
+_FULL_NAME = re.compile(r"[A-Z][^\W\d_]+(?: [A-Z]\.| [A-Z][^\W\d_]+){1,2}")
 _MONTH = re.compile(r"^(?:january|february|march|april|may|june|july|august|september|october|november|december)\b", re.I)
 
 
@@ -103,14 +106,17 @@ def content(question: str) -> set[str]:
 
 
 def _context(history: Sequence[Turn]) -> Context | None:
-    recent = [(turn, parse(turn.standalone)) for turn in history[-LOOKBACK:]][::-1]
-    if not recent:
+    parsed = [(turn, parse(turn.standalone)) for turn in history][::-1]
+    if not parsed:
         return None
+    recent = parsed[:LOOKBACK]
     turn, last = recent[0]
     answer = _short(turn.answer)
     people = [a for t, q in recent if (a := _short(t.answer)) and _is_person(a, q)]
     topics = [t for _, question in recent if (t := _without_person(topic_of(question), people))]
     topic = topics[0] if topics else ""
+    somebody = [a for t, q in recent if (a := _short(t.answer)) in people and not BODIES & _asked_for(q)]
+    full_names = [m.text for _, q in parsed for m in q.names if _FULL_NAME.fullmatch(m.text)]
     asked_for = last.asks.lower().startswith(("which", "what")) and not _is_number(answer)
     named = bool(answer) and any(m.named for m in parse(answer).mentions)
     by_answer = asked_for and named and last.noun is not None and not _is_person(answer, last)
@@ -120,7 +126,7 @@ def _context(history: Sequence[Turn]) -> Context | None:
         last,
         topic,
         thing=answer if by_answer else topic,
-        person=people[0] if people else topic,
+        person=next(iter([*somebody, *full_names]), topic),
         several=answer if answer in people else plural or (people[0] if people else topic),
         also=topic if by_answer and topic.lower() not in answer.lower() else "",
     )
@@ -140,10 +146,14 @@ def topic_of(question: Question) -> str:
             return question.text[subject.start : name.end]
     if question.names:
         return _owner(question.names[0].text)
-    if subject is not None:
-        return _owner(subject.text)
-    mentions = [*question.mentions, *([question.noun] if question.noun else [])]
-    return mentions[0].text if mentions else ""
+    mentions = [*([subject] if subject else []), *question.mentions, *([question.noun] if question.noun else [])]
+    return next((_owner(m.text) for m in mentions if not m.text.isdigit() and not _vague(question, m)), "")
+
+
+def _vague(question: Question, mention: Mention) -> bool:
+    """Whether it is one of many: "are there any other albums"."""
+    before = [t.word for t in question.tokens if t.end <= mention.start][-2:]
+    return bool({"any", "some", "other", "another", "every", "there"} & set(before))
 
 
 def _owner(text: str) -> str:
@@ -170,8 +180,9 @@ def _complement(question: Question, subject: Mention) -> Mention | None:
 
 
 def _short(answer: str | None) -> str:
-    text = _END.sub("", (answer or "").strip())
-    return text if 0 < len(text.split()) <= _LONGEST_ANSWER else ""
+    text = _END.sub("", (answer or "").strip()).rstrip(",;:")
+    first = text.split()[0].lower() if text else ""
+    return text if len(text.split()) <= _LONGEST_ANSWER and first not in SPEAKERS else ""
 
 
 def _is_number(answer: str) -> bool:
@@ -179,8 +190,13 @@ def _is_number(answer: str) -> bool:
 
 
 def _is_person(answer: str, question: Question) -> bool:
-    asks = question.asks.lower().split()
-    return not _is_number(answer) and bool((AGENTS | {"who", "whom"}) & set(asks) or "colleagues" in answer)
+    agent = (AGENTS | BODIES) & _asked_for(question)
+    return not _is_number(answer) and bool(agent or "colleagues" in answer)
+
+
+def _asked_for(question: Question) -> set[str]:
+    """The words of the question phrase."""
+    return set(question.asks.lower().split())
 
 
 def _is_plural(mention: Mention) -> bool:
@@ -310,7 +326,7 @@ def _noun_demonstrated(found: Sequence[Token], place: int, context: Context) -> 
         words = mention.text.split()
         if _stem(words[-1]) == _stem(noun.text):
             return noun.end, " ".join(["the", *words[:-1], noun.text])
-    if not context.thing:
+    if not context.thing or _stem(noun.text) in OCCASIONS:
         return None
     return found[place].end, f"the {context.thing}" if context.thing[0].isalnum() else context.thing
 

@@ -219,8 +219,20 @@ def _without_verb(found: Sequence[Token], run: list[int], auxiliary: Token | Non
         asks = found[found.index(auxiliary) - 1].word
         adjective = len(run) > 1 and asks in ("why", "when", "where") and last is found[-1]
         return run[:-1] if _is_verb(last) or last.word in PARTICIPLES or adjective else run
+    run = _name_alone(found, run)
+    last = found[run[-1]]
     before = [t for t in found if auxiliary.end <= t.start < found[run[0]].start]
     first_run = all(t.word in DETERMINERS | ADVERBS for t in before)
     plain = last.text.islower() and not is_name(last, first=False)
     spoken = bool(before) and not first_run and before[-1].word in FUNCTION - PREPOSITIONS - DETERMINERS
     return run[:-1] if plain and ((first_run and len(run) > 1) or spoken) else run
+
+
+def _name_alone(found: Sequence[Token], run: list[int]) -> list[int]:
+    """The name at the beginning of "Vanilla Ice sign contract", "Kidd start playing": first name and surname, or one
+    before a form in -ing."""
+    plain = 0
+    while plain < len(run) and _plain(found[run[plain]]):
+        plain += 1
+    progressive = found[run[-1]].word.endswith("ing") and len(run) == plain + 2
+    return run[:plain] if plain and len(run) > plain and (plain > 1 or progressive) else run

@@ -17,12 +17,15 @@ AUXILIARY = DO | MODAL | BE | HAVE
 PARTICLES = frozenset("apart away back down off out together up two three both one".split())
 """What may stand behind a demonstrative that has no noun: "who found that out", "keep these two apart"."""
 AGENTS = frozenset(
-    """
-    author authors company companies creator developer group inventor lab laboratory organisation organization people
-    person publisher researcher researchers scientist scientists team university
-    """.split()
+    "who whom author authors creator developer inventor people person researcher researchers scientist scientists".split()
 )
-"""Nouns whose answer is somebody who acts."""
+"""Words that ask for somebody."""
+BODIES = frozenset(
+    "company companies group lab laboratory organisation organization publisher team university".split()
+)
+"""Nouns whose answer is somebody who acts and is no person."""
+OCCASIONS = frozenset("article case day moment period point season situation time topic way week year".split())
+"""Nouns behind "this" or "that" that no name in the history stands for."""
 
 PREPOSITIONS = frozenset(
     """
