@@ -2,8 +2,8 @@
 
     python benchmarks/bench_conversation.py [--split tune|test|all] [--canard] [--set KEY=VALUE ...] [--out FILE]
 
-recall@5 is the share of turns with a hit, among five, that holds the first character of the gold answer. The rewriter sees
-the conversation as the program had it: its own rewritten questions and the answers that the reader gave to them. With
+recall@5 is the share of turns with a hit, among five, that holds the first character of the gold answer. The rewriter
+sees the conversation as the program had it: its own rewritten questions and the answers that the reader gave. With
 ``--canard`` its rewrites of CANARD dev (EMNLP 2019) are compared with those of people, by unigram F1 (ROUGE-1).
 Writes benchmarks/results/conversation.json for everything with the default settings, or the file that ``--out`` names.
 """
@@ -83,8 +83,7 @@ def figures(turns: Sequence[Record]) -> Record:
         result[name] = {way: percent([t[measure][way] for t in turns]) for way in WAYS}
     recalls = result["recall@5"]
     result["share_of_gold"] = {
-        way: round(100 * recalls[way] / recalls["gold"], 1) if recalls["gold"] else 0.0
-        for way in WAYS[1:]
+        way: round(100 * recalls[way] / recalls["gold"], 1) if recalls["gold"] else 0.0 for way in WAYS[1:]
     }
     result["better_than_plain"] = percent([t["found"]["rewritten"] > t["found"]["plain"] for t in turns])
     result["worse_than_plain"] = percent([t["found"]["rewritten"] < t["found"]["plain"] for t in turns])

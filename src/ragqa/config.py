@@ -63,7 +63,9 @@ class LoadingConfig(_Section):
 class ConversationConfig(_Section):
     """How ``ragqa chat`` understands questions that lean on earlier ones."""
 
-    rewriter: PluginSpec = Field(PluginSpec(name="rules"), description="follow-up → question that stands alone")
+    rewriter: PluginSpec = Field(
+        PluginSpec(name="rules"), description="follow-up → question that stands alone"
+    )
     turns: int = Field(6, ge=1, description="earlier turns that a follow-up may point back to")
 
 

@@ -22,13 +22,17 @@ _LONGEST_PERSON = 12
 _END = re.compile(r"[\s？?。！!]+$")
 _MARKER = re.compile(r"^(?:(?:那么|那(?![个种些时是样里])|而且?|还有|另外|然后|好的|请问)[，,\s]*)+")
 _NAME = re.compile(r"《[^》]+》|“[^”]+”|[A-Za-z][A-Za-z0-9_.+/-]*(?: \d[\d.]*)?")
-_ASKS = re.compile(r"是谁|由谁|被谁|谁|哪[一]?[年天月日种个家里些篇]|哪|什么时候|何时|为什么|什么|多少|几|怎么样?|怎样|如何")
+_ASKS = re.compile(
+    r"是谁|由谁|被谁|谁|哪[一]?[年天月日种个家里些篇]|哪|什么时候|何时|为什么|什么|多少|几|怎么样?|怎样|如何"
+)
 _PREDICATE = re.compile(
     r"是|(?<![具没所拥])有|由|(?<![作使应利])用|(?<![现存])在|(?<![机])会|可以|应该|应当|一般|通常|最[早难好]|第一次|起什么"
     r"|取[多自]|占|来自|随机|训练(?!集)|遮盖|怎么|怎样|如何|为什么|什么|谁|哪|多少|几|吗|呢|发布|提出|采用|包含|分[为成几]"
     r"|叫|表示|衡量|说明|考察|帮助|需要|至少|战胜|完成|中多少"
 )
-_OBJECT = re.compile(r"(?:提出了?|发布了?|描述了?|发现了?|完成了?|介绍了?|写了?|做了?|发明了?|什么叫|什么是|叫做?)(?P<object>.+)")
+_OBJECT = re.compile(
+    r"(?:提出了?|发布了?|描述了?|发现了?|完成了?|介绍了?|写了?|做了?|发明了?|什么叫|什么是|叫做?)(?P<object>.+)"
+)
 _PERSON = re.compile(r"他们|她们|他|她")
 _THING = re.compile(r"它们|它|其(?![他实中次余它])")
 _AMONG = re.compile(r"其中|这(?:里面|当中|之中)")
@@ -109,7 +113,7 @@ def _subject(body: str) -> str:
 
 
 def _contrasted(body: str, last: Parts) -> Rewritten:
-    """"X呢": X takes the place of its counterpart in the last question."""
+    """ "X呢": X takes the place of its counterpart in the last question."""
     head, _, rest = body.replace(",", "，").partition("呢")
     rest = rest.strip("，")
     if rest:
@@ -118,7 +122,11 @@ def _contrasted(body: str, last: Parts) -> Rewritten:
     resolved, reason = _resolved(head, last, None)
     if reason:
         return Rewritten(f"{resolved}呢？", reason)
-    if re.search(r"^如果|^要是|^假如|^当|大于|小于|等于|超过|低于|高于", head) or _PREDICATE.search(head[1:]) or head.endswith(("时", "的时候")):
+    if (
+        re.search(r"^如果|^要是|^假如|^当|大于|小于|等于|超过|低于|高于", head)
+        or _PREDICATE.search(head[1:])
+        or head.endswith(("时", "的时候"))
+    ):
         return Rewritten(f"{last.subject}，{head}呢？", f"{head!r} is a condition of the last question")
     if head.endswith("的"):
         return Rewritten(_qualified(head, clause, last), f"{head!r} changes the last question")
@@ -162,7 +170,7 @@ def _tail_noun(last: Parts) -> str:
 
 
 def _asked_anew(body: str, last: Parts) -> Rewritten:
-    """"哪一年？": the new question word in place of the old one."""
+    """ "哪一年？": the new question word in place of the old one."""
     clause = _END.sub("", last.text)
     reason = f"{body!r} asks the last question anew"
     if body == "为什么":
@@ -213,6 +221,10 @@ def _leaning(body: str, last: Parts) -> Rewritten | None:
         subject = last.subject if body.startswith("有") else last.topic
         return Rewritten(f"{subject}{body}？", f"it has no subject; the topic is {subject!r}")
     own = [c for c in _ASKS.sub("", body) if re.match(rf"[{HAN}]", c) and c not in _FUNCTION]
-    if len(own) >= _OWN_CHARACTERS or _OBJECT.match(body) or body.startswith(("什么叫", "什么是", "哪种", "哪个")):
+    if (
+        len(own) >= _OWN_CHARACTERS
+        or _OBJECT.match(body)
+        or body.startswith(("什么叫", "什么是", "哪种", "哪个"))
+    ):
         return None
     return Rewritten(f"{last.topic}的{body}？", f"it names nothing; the topic is {last.topic!r}")

@@ -89,7 +89,9 @@ def tokens(text: str) -> tuple[Token, ...]:
     """Words, quoted titles and commas of ``text``."""
     found = (Token(m.group(), m.start(), m.end()) for m in _TOKEN.finditer(text))
     return tuple(
-        Token(t.text.rstrip("."), t.start, t.start + len(t.text.rstrip("."))) for t in found if t.text.strip(".")
+        Token(t.text.rstrip("."), t.start, t.start + len(t.text.rstrip(".")))
+        for t in found
+        if t.text.strip(".")
     )
 
 
@@ -98,7 +100,7 @@ def is_name(token: Token, *, first: bool) -> bool:
     text = token.text
     if token.word in FUNCTION and not (text.isupper() and len(text) > 1):
         return False
-    if text[0] in "\"“" or _INNER.search(text):
+    if text[0] in '"“' or _INNER.search(text):
         return True
     return text[0].isupper() and (not first or len(text) == 1)
 
@@ -174,9 +176,9 @@ def _mentions(
     for place, token in enumerate(found):
         named = is_name(token, first=place == 0)
         joins = token.word in _JOINS and run and place + 1 < len(found)
-        if joins and is_name(found[run[-1]], first=False) and _joinable(found, place):
-            run.append(place)
-        elif token.text == "," and run and _listed(found, place):
+        if (joins and is_name(found[run[-1]], first=False) and _joinable(found, place)) or (
+            token.text == "," and run and _listed(found, place)
+        ):
             run.append(place)
         elif token.text in _BREAKS or token is verb or (token.word in FUNCTION and not named):
             yield from _mention(text, found, run, auxiliary)

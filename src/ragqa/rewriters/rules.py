@@ -13,11 +13,12 @@ class RulesRewriter:
     def rewrite(self, history: Sequence[Turn], question: str) -> Rewritten:
         if not history:
             return Rewritten(question, "the first question")
-        language = chinese if is_han(question) else english
-        found = language.rewrite(history, question)
+        han = is_han(question)
+        found = chinese.rewrite(history, question) if han else english.rewrite(history, question)
         if found is None:
             return Rewritten(question, "stands alone")
-        lost = language.content(question) - set(terms(found.text))
+        content = chinese.content(question) if han else english.content(question)
+        lost = content - set(terms(found.text))
         if lost:  # a rule that drops words is wrong here: the words stay, the topic is put beside them
             return Rewritten(f"{question} ({history[-1].standalone})", "unsure: the last question beside it")
         return found
