@@ -89,7 +89,8 @@ def _leaning(body: str, marked: bool, context: Context) -> Rewritten | None:
         return alone
     if any(t.word in SPEAKERS for t in question.tokens):
         return alone
-    count = sum(len(m.text.split()) for m in question.mentions)
+    own = [*question.mentions, *([question.noun] if question.noun else [])]
+    count = sum(len(m.text.split()) for m in own)
     if count > (_DEFINITE_TERMS if _definite(question) else _BARE_TERMS):
         return alone
     return Rewritten(
