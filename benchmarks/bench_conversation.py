@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--canard", action="store_true")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--show", action="store_true", help="print the follow-ups whose passage was lost")
+
     arguments = parser.parse_args()
     records = [json.loads(line) for line in CONVERSATIONS.read_text(encoding="utf-8").splitlines()]
     splits = ("tune", "test") if arguments.split == "all" else (arguments.split,)
