@@ -34,7 +34,13 @@ def test_each_plugin_has_a_summary_and_its_class(kind: str, name: str) -> None:
 def test_each_plugin_is_built_from_its_name(kind: str, name: str) -> None:
     built = plugins.build(kind, {"name": name}, **RUNTIME)
     assert type(built) is plugins.load_class(kind, name)
-    verbs = {"splitters": "split", "encoders": "encode_passages", "tuning": "apply", "rerankers": "rerank"}
+    verbs = {
+        "splitters": "split",
+        "encoders": "encode_passages",
+        "tuning": "apply",
+        "rerankers": "rerank",
+        "rewriters": "rewrite",
+    }
     verb = verbs.get(kind, "search")
     assert callable(getattr(built, verb))
 

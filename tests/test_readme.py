@@ -25,7 +25,10 @@ README = ROOT / "README.md"
 PAGES = [
     README,
     *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")),
-    *(ROOT / "docs" / name for name in ("architecture.md", "evaluation.md", "log.md", "training.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("architecture.md", "conversation.md", "evaluation.md", "log.md", "training.md")
+    ),
 ]
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,7 +36,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"\.?[\w-]+(?:[/.][\w.*-]+)*/?")
 _FILE = re.compile(r"[\w-]+\.(?:py|md|toml|yaml|txt)")
-_MADE_BY_COMMANDS = ("runs/", "indexes/", "evaluations/", ".venv/", "model/", "shared/")
+_MADE_BY_COMMANDS = ("runs/", "indexes/", "evaluations/", "conversations/", ".venv/", "model/", "shared/")
 _LEFT_BY_COMMANDS = frozenset({"report.md", "run.txt", "qrels.txt"})
 _OUTPUT = re.compile(
     r"(?<=<!-- output -->\n```console\n)\$ ([^\n]+)\n(.*?)\$ echo \$\?\n(\d+)\n(?=```)", re.DOTALL
@@ -183,11 +186,18 @@ def test_a_figure_that_differs_from_its_file_is_found(tmp_path: Path) -> None:
 
 
 def asked(command: str, index: Path) -> tuple[str, str]:
-    """What a ``ragqa ask`` of the README prints in a terminal of 80 columns, and its exit code."""
-    words = [*shlex.split(command)[1:], "--index", str(index)]
+    """What a command of the README, or a ``printf … | command``, prints in 80 columns, and its exit code."""
+    typed, pipe, program = command.rpartition(" | ")
+    words = [*shlex.split(program)[1:], "--index", str(index)]
+    lines = shlex.split(typed)[1].replace("\\n", "\n") if pipe else ""
     plain = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(PACKAGE.parent), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
-        [sys.executable, "-m", "ragqa", *words], cwd=ROOT, env=plain, capture_output=True, encoding="utf-8"
+        [sys.executable, "-m", "ragqa", *words],
+        cwd=ROOT,
+        env=plain,
+        input=lines,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode in (0, 3), done.stderr
     return done.stdout, str(done.returncode)

@@ -21,8 +21,9 @@ PLUGIN_SECTIONS = {
     "lexical": "indexes",
     "reranker": "rerankers",
     "reader": "readers",
+    "conversation.rewriter": "rewriters",
 }
-"""Section of the configuration → folder of plugins."""
+"""Section of the configuration, a dot before one inside another → folder of plugins."""
 
 
 class _Section(BaseModel):
@@ -61,6 +62,15 @@ class LoadingConfig(_Section):
     max_file_mb: int = Field(256, ge=1, le=1 << 20, description="largest file that is read")
 
 
+class ConversationConfig(_Section):
+    """How ``ragqa chat`` understands questions that lean on earlier ones."""
+
+    rewriter: PluginSpec = Field(
+        PluginSpec(name="rules"), description="follow-up → question that stands alone"
+    )
+    turns: int = Field(6, ge=1, description="earlier turns that a follow-up may point back to")
+
+
 class Config(_Section):
     """All settings of indexing and asking."""
 
@@ -71,6 +81,7 @@ class Config(_Section):
     fusion: FusionConfig = Field(FusionConfig(), description="two rankings → one")
     reranker: PluginSpec = Field(PluginSpec(name="none"), description="hits → better hits")
     reader: PluginSpec = Field(PluginSpec(name="extractive"), description="query and hits → answer")
+    conversation: ConversationConfig = Field(ConversationConfig(), description="questions that follow others")
     loading: LoadingConfig = Field(LoadingConfig(), description="limits for reading one file")
     top_k: int = Field(5, ge=1, description="hits that the reader sees")
 
@@ -81,12 +92,12 @@ class Config(_Section):
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)
-        for section in PLUGIN_SECTIONS.keys() & filled.keys():
-            value = filled[section]
-            if isinstance(value, str):
-                filled[section] = {"name": value}
-            elif isinstance(value, Mapping) and "name" not in value:
-                filled[section] = {"name": cls.model_fields[section].default.name, **value}
+        for section in PLUGIN_SECTIONS:
+            outer, _, inner = section.rpartition(".")
+            place = filled.get(outer) if outer else filled
+            if isinstance(place, Mapping) and inner in place:
+                named = {**place, inner: _named(place[inner], _spec(cls, section).name)}
+                filled = {**filled, outer: named} if outer else named
         return filled
 
     @classmethod
@@ -106,8 +117,26 @@ class Config(_Section):
         except ValidationError as fault:
             raise _explained(fault, origin) from None
         for section, kind in PLUGIN_SECTIONS.items():
-            plugins.check_options(kind, getattr(config, section).options())
+            plugins.check_options(kind, _spec(config, section).options())
         return config
+
+
+def _named(value: Any, default: str) -> Any:
+    """A plugin's section with its name."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping) and "name" not in value:
+        return {"name": default, **value}
+    return value
+
+
+def _spec(config: Config | type[Config], section: str) -> PluginSpec:
+    """The plugin of a section, in a configuration or, given the class, in the defaults."""
+    value: Any = config if isinstance(config, Config) else config()
+    for key in section.split("."):
+        value = getattr(value, key)
+    spec: PluginSpec = value
+    return spec
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

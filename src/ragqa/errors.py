@@ -11,6 +11,7 @@ RagqaError                   a mistake or a fault outside the code; printed as o
 │   ├── IndexDamaged         a file of the index is missing or its checksum differs
 │   ├── IndexMismatch        made by another encoder, analysis or format version
 │   └── IndexLocked          another process is writing to the index
+├── ConversationError        a conversation that another process holds, or whose file cannot be written
 ├── ModelError               weights that are missing, damaged or of another kind
 └── TrainingError            data or settings from which nothing can be learned
 
@@ -84,6 +85,10 @@ class IndexMismatch(IndexError_):
 
 class IndexLocked(IndexError_):
     """Another process is writing to the index."""
+
+
+class ConversationError(RagqaError):
+    """A conversation that another process holds, or whose file cannot be written."""
 
 
 class ModelError(RagqaError):

@@ -20,8 +20,8 @@ from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.hybrid import HybridSearch, RankedRow, Timings
 from ragqa.indexing import CATALOG, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
-from ragqa.protocols import Encoder, Reader, Reranker, TermIndex, VectorStore
-from ragqa.types import Answer, Hit, Query, page_of
+from ragqa.protocols import Encoder, Reader, Reranker, Rewriter, TermIndex, VectorStore
+from ragqa.types import Answer, Hit, Query, Rewritten, Turn, page_of
 
 MAX_QUERY_CHARACTERS = 10_000
 
@@ -100,6 +100,7 @@ class Pipeline:
         self._stack.callback(self.retriever.close)
         self._reranker: Reranker | None = None
         self._reader: Reader | None = None
+        self._rewriter: Rewriter | None = None
 
     @property
     def reranker(self) -> Reranker:
@@ -122,6 +123,24 @@ class Pipeline:
             with self.timings.stage("load reader"):
                 self._reader = plugins.build("readers", self.config.reader.options())
         return self._reader
+
+    @property
+    def rewriter(self) -> Rewriter:
+        if self._rewriter is None:
+            self._rewriter = plugins.build("rewriters", self.config.conversation.rewriter.options())
+        return self._rewriter
+
+    def rewrite(self, history: Sequence[Turn], text: str) -> Rewritten:
+        """A question of a conversation as one that stands alone; ``history`` is oldest first.
+
+        Raises:
+            UsageError: the question is empty or longer than 10,000 characters.
+        """
+        question = check_query(text)
+        with self.timings.stage("rewrite"):
+            found = self.rewriter.rewrite(history[-self.config.conversation.turns :], question)
+        # A long question with the last one beside it must not become longer than any question.
+        return found if len(found.text) <= MAX_QUERY_CHARACTERS else Rewritten(question, "as asked: too long")
 
     def retrieve(self, queries: Sequence[Query], top_k: int | None = None) -> Sequence[Sequence[Hit]]:
         """At most ``top_k`` hits of each query (default: the configuration's), reranked."""

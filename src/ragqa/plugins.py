@@ -24,6 +24,7 @@ SUFFIX = {
     "indexes": "Index",
     "rerankers": "Reranker",
     "readers": "Reader",
+    "rewriters": "Rewriter",
     "tuning": "Tuning",
 }
 """Kind (a folder) → last word of its classes."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ragqa.types import Answer, Document, Hit, Passage, Query
+from ragqa.types import Answer, Document, Hit, Passage, Query, Rewritten, Turn
 
 Vectors = npt.NDArray[np.float32]
 """Shape (N, D), float32, each row of length 1."""
@@ -109,6 +109,17 @@ class Reranker(Protocol):
 
     def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
         """The same hits of each query in a better order, with the scores that make it."""
+        ...
+
+
+class Rewriter(Protocol):
+    """Follow-up question → question that stands alone."""
+
+    def rewrite(self, history: Sequence[Turn], question: str) -> Rewritten:
+        """The question with what it leaves to the history, oldest turn first; as it is where nothing is missing.
+
+        Never empty, and never without a word of the question that says what it is about.
+        """
         ...
 
 

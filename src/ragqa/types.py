@@ -129,6 +129,23 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: the question as asked, as it stands alone, and the answer (None: refused)."""
+
+    question: str
+    standalone: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A question that stands alone, and why it reads so; ``reason`` is for people."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One labelled question.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ragqa import __version__
-from ragqa.cli import ask, doctor, evaluate, finetune, index, info, search, tune
+from ragqa.cli import ask, chat, doctor, evaluate, finetune, index, info, search, tune
 from ragqa.errors import RagqaError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("index")(index.index)
 app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
 app.command("search")(search.search)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)

@@ -84,7 +84,7 @@ def _answer_lines(
     pipeline: "Pipeline", top_k: int | None, as_json: bool, explain: bool, options: tuple[str, ...]
 ) -> bool:
     """Answer each line of stdin; a line that is no question is named and does not stop the others."""
-    from ragqa.cli.printing import complain, paint
+    from ragqa.cli.printing import complain, paint, plain
     from ragqa.errors import UsageError
     from ragqa.pipeline import check_query
 
@@ -96,7 +96,7 @@ def _answer_lines(
         try:
             text = check_query(line)
             if not as_json:
-                print(paint(f"? {text}", "bold"))
+                print(paint(f"? {plain(text)}", "bold"))
             answered += _answer(pipeline, text, top_k, as_json, explain, options)
         except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
@@ -117,7 +117,7 @@ def _answer(
     options: tuple[str, ...],
 ) -> bool:
     """Answer and print one question; False when the documents do not answer it."""
-    from ragqa.cli.printing import answer_lines
+    from ragqa.cli.printing import answer_lines, plain
     from ragqa.reports import answer_record, explanation
 
     pipeline.timings.seconds.clear()
@@ -133,5 +133,5 @@ def _answer(
     page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
     print("\n".join(answer_lines(answer, page)))
     if why is not None:
-        print("\n" + "\n".join(why.lines()))
+        print("\n" + plain("\n".join(why.lines())))
     return answer.text is not None

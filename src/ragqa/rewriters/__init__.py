@@ -1,0 +1,1 @@
+"""Follow-up question → question that stands alone."""
