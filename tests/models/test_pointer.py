@@ -108,7 +108,7 @@ def test_each_next_word_has_a_probability_and_all_together_one(
     sources = pad_sources([rows_of(QUESTIONS[0], [0, 1]), rows_of(QUESTIONS[1], [2])], windower)
     arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
     with torch.inference_mode():
-        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=2)
+        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=2)  # type: ignore[misc,arg-type]
         hidden = model.head.run(model._start(torch.tensor([ANSWER, ASK])), encoded)
         found, copied = model.next_words(hidden[:, 0], encoded)
     assert torch.allclose(found.sum(1), torch.ones(2), atol=1e-5)
@@ -125,7 +125,7 @@ def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> N
     arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
     assert max(len(one.ids) for one in written) > 3
     with torch.inference_mode():
-        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=2)
+        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=2)  # type: ignore[misc,arg-type]
         for row, one in enumerate(written):
             tokens: list[int] = []
             total = 0.0
@@ -227,7 +227,7 @@ def test_a_cache_holds_the_keys_of_the_passages_once(model: PointerModel, window
     arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     with torch.inference_mode():
-        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=1)
+        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=1)  # type: ignore[misc,arg-type]
         for step in range(3):
             model.head.run(model._embedded(torch.tensor([[7]]), step), encoded, cache)
     assert cache.self_attention_cache.get_seq_length() == 3
