@@ -111,6 +111,10 @@ class Citation:
     page: int | None = None
 
 
+CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
+"""The note of an answer that no passage was read for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """``text is None`` means: not in these documents. ``confidence`` is a calibrated probability.

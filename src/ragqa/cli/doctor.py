@@ -68,6 +68,12 @@ def _choice() -> str:
     return f"{_sized(pretrained.folder_of('choice', 'builtin'))}, for ragqa ask --choices"
 
 
+def _generator() -> str:
+    from ragqa import pretrained
+
+    return f"{_sized(pretrained.folder_of('generator', 'builtin'))}, for --set reader.name=generative"
+
+
 def _sized(folder: Path) -> str:
     return f"{folder} ({sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB)"
 
@@ -112,6 +118,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "reader": _reader,
     "reranker": _reranker,
     "choice": _choice,
+    "generator": _generator,
     "cache": _cache,
     "formats": _formats,
     "plugins": _plugins,

@@ -42,22 +42,13 @@ def plain_attention(
 
 
 def _attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **named: Any,
+    module: torch.nn.Module, query: Tensor, *others: Any, **named: Any
 ) -> tuple[Tensor, Tensor | None]:
     """Plain on CPUs; on GPUs torch's own, whose kernels are the fast ones there."""
     if query.is_cuda:
-        mixed, _ = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **named
-        )
+        mixed, _ = sdpa_attention_forward(module, query, *others, **named)
         return mixed, None
-    return plain_attention(module, query, key, value, attention_mask, scaling, dropout)
+    return plain_attention(module, query, *others, **named)
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -143,7 +143,7 @@ class PointerModel(Headed):
 
     ``ids``, ``mask``, ``kinds``, ``copyable`` (R, L), ``slots`` (R,) and ``places`` are those of ``sources.Sources``;
     ``labels`` (N, T) end with the token that ends a text, padded with ``IGNORED``; those that are not padding stand at
-    ``rows`` and ``columns``, (M,). ``tasks`` (N,) are ``ANSWER`` or ``ASK``. Tensors may lie on another device.
+    ``rows`` and ``columns``, (M,). ``tasks`` (N,) are ``ANSWER`` or ``ASK``.
     """
 
     kind: ClassVar[str] = "pointer"
@@ -162,8 +162,8 @@ class PointerModel(Headed):
     @classmethod
     def from_backbone(cls, folder: Path, dropout: float, layers: int = LAYERS) -> Self:
         """The pretrained encoder in ``folder`` with a decoder of so many layers."""
-        name = "sdpa" if torch.cuda.is_available() else attention.register()
-        return cls(load_transformer(folder, attention=name, dropout=dropout), layers, dropout)
+        encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
+        return cls(encoder, layers, dropout)
 
     @classmethod
     def shape_of(cls, folder: Path) -> dict[str, Any]:
@@ -214,11 +214,6 @@ class PointerModel(Headed):
         rows: Tensor,
         columns: Tensor,
     ) -> Tensor:
-        device = self.head.gate.weight.device
-        ids, mask, kinds, copyable, slots, labels, tasks, rows, columns = (
-            part.to(device, non_blocking=True)
-            for part in (ids, mask, kinds, copyable, slots, labels, tasks, rows, columns)
-        )
         encoded = self.encode(ids, mask, kinds, copyable, slots, places, len(labels))
         hidden = self.head.run(self._inputs(tasks, labels.clamp(min=0)[:, :-1]), encoded)
         copied, odds = self.head.pointer(hidden, encoded)

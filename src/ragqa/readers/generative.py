@@ -20,13 +20,12 @@ from ragqa.devices import choose_device, choose_precision
 from ragqa.errors import ConfigError
 from ragqa.prompting import NOT_HERE
 from ragqa.sentences import coverage, sentence_around, sentences
-from ragqa.types import Answer, Citation, Hit, Passage, Query, Span
+from ragqa.types import CLOSED_BOOK_NOTE, Answer, Citation, Hit, Passage, Query, Span
 from ragqa.writing import Draft, open_writer
 
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
-CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 _TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 

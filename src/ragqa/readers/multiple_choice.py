@@ -12,11 +12,10 @@ from ragqa.errors import ConfigError, UsageError
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentences, term_weights
-from ragqa.types import Answer, Citation, Hit, Query, Span
+from ragqa.types import CLOSED_BOOK_NOTE, Answer, Citation, Hit, Query, Span
 from ragqa.windows import Window, Windower, load_tokenizer, pad
 
 NOTE = "the sentence is the one that shares most with the question and the option"
-CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 
 
 class MultipleChoiceReader:

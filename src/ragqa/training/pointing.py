@@ -8,6 +8,7 @@ import numpy as np
 from ragqa import backbone
 from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
+from ragqa.models.placing import placed
 from ragqa.models.pointer import PointerModel
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
@@ -42,13 +43,10 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
     )
     asked = shuffled([e for e in split.validation if e.answers and e.positives], run.split_seed)
     asked = asked[: run.validation_questions]
-    needs_others = run.passages > 1 or run.unanswerable_share > 0
     return Task(
         model,
         objective,
-        mined(split, searched(split, run.mining), max(1, run.passages), run.mining, report)
-        if needs_others
-        else split.training,
+        with_others(run, split, report),
         "F1",
         lambda m: float(np.mean(pointed_scores(m, objective, asked)["F1"])),
         goes_on=goes_on(PointerModel, run),
@@ -63,6 +61,13 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
         finish=lambda _: None,
         compare=lambda stored: _compare(run, stored, objective, split),
     )
+
+
+def with_others(run: GeneratorRun, split: Split, report: Report) -> Sequence[Example]:
+    """The training questions, with other passages mined where any are shown."""
+    if run.passages == 1 and not run.unanswerable_share:
+        return split.training
+    return mined(split, searched(split, run.mining), run.passages, run.mining, report)
 
 
 def pointed_scores(model: PointerModel, objective: PointingObjective, asked: Sequence[Example]) -> Scores:
@@ -86,8 +91,8 @@ def _compare(
     if not asked or before is None or not goes_on(PointerModel, run):
         return None
     return compare(
-        pointed_scores(PointerModel.load(before), objective, asked),
-        pointed_scores(PointerModel.load(stored), objective, asked),
+        pointed_scores(placed(PointerModel.load(before)), objective, asked),
+        pointed_scores(placed(PointerModel.load(stored)), objective, asked),
     )
 
 

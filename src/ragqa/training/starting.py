@@ -31,10 +31,9 @@ def initial(kind: type[Model], run: HeadedRun, **shape: Any) -> tuple[Model, Map
     if before is not None and goes_on(kind, run):
         shape = kind.shape_of(before)
     model = kind.from_backbone(folder, run.dropout, **shape)
-    layers = getattr(run, "layers", None)
     if before is None:
-        if layers is not None:
-            model.keep_layers(layers)
+        if run.layers is not None:
+            model.keep_layers(run.layers)
         return model, {}
     if pretrained.backbone_of(before) != folder:
         raise TrainingError(
@@ -53,8 +52,8 @@ def initial(kind: type[Model], run: HeadedRun, **shape: Any) -> tuple[Model, Map
     if LAYERS in config:
         model.keep_layers(int(config[LAYERS]))
     overlay(model, tensors, before)
-    if layers is not None:
-        tensors = renumbered(tensors, model.keep_layers(layers))
+    if run.layers is not None:
+        tensors = renumbered(tensors, model.keep_layers(run.layers))
     return model, tensors
 
 
@@ -92,7 +91,7 @@ def store(
 ) -> None:
     """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
     config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **facts}
-    layers = getattr(run, "layers", None)
+    layers = run.layers
     if layers is None and (before := earlier(run)) is not None:
         layers = pretrained.stored_config(before).get(LAYERS)
     if layers is not None:

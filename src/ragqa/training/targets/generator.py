@@ -16,9 +16,8 @@ from ragqa.models.generator import Generator, is_writer, load_generator, load_wr
 from ragqa.models.placing import placed
 from ragqa.prompting import Prompter
 from ragqa.training.judging import Comparison, Scores, compare
-from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.generation import WritingGroup, WritingObjective
-from ragqa.training.pointing import MEASURES, pointer_task
+from ragqa.training.pointing import MEASURES, pointer_task, with_others
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import lay_over
@@ -38,10 +37,16 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
 
     Raises:
         ConfigError: a prompt that cannot be read.
+        TrainingError: a setting that only encoders have; no validation question.
     """
     folder = backbone.resolve(run.backbone)
     if not is_writer(folder):
         return pointer_task(run, split, report)
+    if run.layers is not None:
+        raise TrainingError(
+            f"layers: {run.backbone} is a language model, which keeps all of its own",
+            accepted="an encoder as the backbone, or no such setting",
+        )
     model = Generator.from_folder(folder, run.dropout)
     tokenizer = load_writer_tokenizer(folder)
     room = model.room(run.max_answer_tokens, plugins.build("tuning", run.tuning.options()))
@@ -63,13 +68,10 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
             "no validation question can be used as it is",
             accepted="answers and passages that find room in max_answer_tokens and max_prompt_tokens",
         )
-    needs_others = run.passages > 1 or run.unanswerable_share > 0
     return Task(
         model,
         objective,
-        mined(split, searched(split, run.mining), max(1, run.passages), run.mining, report)
-        if needs_others
-        else split.training,
+        with_others(run, split, report),
         "F1",
         lambda m: float(np.mean(written_scores(m, objective, asked)["F1"])),
         goes_on=True,
