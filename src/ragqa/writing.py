@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from ragqa import pretrained
 from ragqa.errors import ConfigError
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
+from ragqa.models.loading import quieten
 from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
 from ragqa.prompting import Prompter
 from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
@@ -226,6 +227,7 @@ def open_writer(
     Raises:
         ModelError: no such model, or what it stands on is gone.
     """
+    quieten()
     if is_pointer(folder):
         return open_pointer(
             folder,

@@ -144,10 +144,11 @@ def joint(
 ) -> None:
     """Train retriever and reader together on questions and answers alone: each round labels its own passages."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
+    from ragqa.models.loading import quieten
     from ragqa.training.joint import finetune_jointly, plan_jointly
     from ragqa.training.recording import recording
 
-    _quieten_transformers()
+    quieten()
     run = _run("joint", data, config, output=output, index=index, rounds=rounds)
     with closing(TrainingView()) as view:
         if dry_run:
@@ -174,12 +175,13 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None) -> None:
     """Train, and print the comparison and how the model is used."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
+    from ragqa.models.loading import quieten
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import as_searched, search, table
     from ragqa.training.workers import Workers
 
-    _quieten_transformers()
+    quieten()
     first = Workers.joined().first
     with closing(TrainingView()) as view:
         if dry_run:
@@ -238,11 +240,12 @@ def compare(
     """Train one target with every tuning on the same questions and print one table."""
     from ragqa.cli.training_view import TrainingView, tuning_lines
     from ragqa.errors import UsageError
+    from ragqa.models.loading import quieten
     from ragqa.training.comparing import compare_tunings
 
     if target not in COMPARED:
         raise UsageError(f"--target {target}", accepted=", ".join(COMPARED))
-    _quieten_transformers()
+    quieten()
     names = _names(tunings) or ()
     with closing(TrainingView()) as view:
         found = compare_tunings(
@@ -288,11 +291,3 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
         return load_run(config, kind, given)
     goes_on = kind is ReaderRun and "backbone" not in given
     return kind(**given, **({"start_from": "builtin"} if goes_on else {}))
-
-
-def _quieten_transformers() -> None:
-    """No load reports and bars of transformers between ours: an encoder without its pooler is what is wanted."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

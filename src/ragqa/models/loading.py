@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
+from transformers.utils import logging
 
 from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError
@@ -20,6 +21,12 @@ _ATTENTION_DROPOUTS = (
     "attn_pdrop",
     "activation_dropout",
 )
+
+
+def quieten() -> None:
+    """No load reports and bars of transformers among ours: an encoder without its pooler is what is wanted."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def load_transformer(

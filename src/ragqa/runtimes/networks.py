@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
-from transformers.utils import logging
 
 from ragqa.backbone import builtin_path, verify
 from ragqa.errors import ModelError
 from ragqa.models.bi_encoder import load_encoder
 from ragqa.models.choice import ChoiceModel
+from ragqa.models.loading import quieten
 from ragqa.models.pair import load_pair
 from ragqa.models.span import load_span
 from ragqa.pretrained import backbone_of
@@ -31,6 +31,5 @@ def build(kind: str, source: Path) -> nn.Module:
         raise ModelError(f"there is no model kind {kind!r}", accepted=", ".join(BUILDERS))
     if backbone_of(source) == builtin_path():
         verify()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quieten()
     return BUILDERS[kind](source).float().eval()
