@@ -86,6 +86,13 @@ def test_the_environment_names_the_device_that_auto_stands_for(monkeypatch: pyte
         devices.choose_device("auto")
 
 
+def test_int8_sums_are_clipped_on_x86_without_vnni_alone() -> None:
+    assert devices.clips_int8(frozenset({"sse2", "avx2"}))
+    assert not devices.clips_int8(frozenset({"avx2", "avx512_vnni"}))
+    assert not devices.clips_int8(frozenset({"avx2", "avx_vnni"}))
+    assert not devices.clips_int8(frozenset({"asimd", "asimddp"}))
+
+
 def test_a_container_quota_limits_threads(tmp_path: Path) -> None:
     limit = tmp_path / "cpu.max"
     for text, cores in [("150000 100000\n", 2), ("max 100000\n", None), ("nonsense", None)]:

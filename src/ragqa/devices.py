@@ -17,6 +17,7 @@ from ragqa.errors import ConfigError
 PRECISIONS = ("auto", "bf16", "f32", "int8")
 DEVICES = ("auto", "cpu", "cuda")
 
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -38,6 +39,12 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         if key.strip() in ("flags", "Features"):
             return frozenset(value.split())
     return frozenset()
+
+
+def clips_int8(flags: frozenset[str] | None = None) -> bool:
+    """Whether this CPU adds products of bytes in 16 bits, which clip: x86 without the instructions called VNNI."""
+    known = cpu_flags() if flags is None else flags
+    return "avx2" in known and not known & _INT8_FLAGS
 
 
 @cache

@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ragqa.backbone import child_environment, digest, file_digest
-from ragqa.devices import cache_folder
+from ragqa.devices import cache_folder, clips_int8
 from ragqa.errors import ModelError
 from ragqa.pretrained import backbone_of, is_huggingface
 
@@ -65,7 +65,7 @@ def _key(kind: str, source: Path, precision: str) -> str:
         # A model of ours stores only what differs from its backbone; its calibration changes no array.
         weights = [digest(backbone_of(source))]
         weights += [file_digest(source / name) for name in ("model.safetensors", "config.json")]
-    stored = "int8" if precision == "int8" else "f32"
+    stored = "f32" if precision != "int8" else "int8_half" if clips_int8() else "int8"
     package = Path(__file__).parents[1]
     converters = [file_digest(file) for pattern in _CONVERTERS for file in sorted(package.glob(pattern))]
     identity = [kind, weights, stored, converters, importlib.metadata.version("openvino")]

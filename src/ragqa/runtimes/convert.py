@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ragqa.devices import clips_int8
 from ragqa.errors import RagqaError
 from ragqa.layout import Layout, read_layout
 from ragqa.runtimes.batches import Batch, feed, pad
@@ -100,7 +101,9 @@ def quantise(model: Any, kind: str, layout: Layout) -> Any:
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(names=sensitive(model)),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=0.65)
+            # None is NNCF's default; ENABLE uses half the range of 8 bits, whose sums such a CPU can hold.
+            overflow_fix=nncf.OverflowFix.ENABLE if clips_int8() else None,
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=0.65),
         ),
     )
 
