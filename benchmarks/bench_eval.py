@@ -204,7 +204,7 @@ def row(name: str, system: str, work: Path, limit: int | None, overrides: Sequen
         "seconds": round(seconds, 1),
         "minutes": round(seconds / 60, 2),
         "in one go": whole,
-        "peak memory in MB": times["one by one"]["peak memory in MB"],
+        "peak memory in MB": times["peak memory in MB"],
         "one by one": times["one by one"],
         "stages": times["stages"],
         **figures(done.scores, times),

@@ -102,14 +102,19 @@ def evaluate(
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started
     times = {name: round(value, 3) for name, value in pipeline.timings.seconds.items()}
-    alone = speed.measure(
-        pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
-    )
-    spent = {"questions": len(asked) - first, "seconds": round(seconds, 3), "stages": times}
+    spent = {
+        "questions": len(asked) - first,
+        "seconds": round(seconds, 3),
+        "stages": times,
+        "peak memory in MB": speed.peak_memory(),
+    }
     if (
         not spent["questions"] and (folder / TIMES).exists()
     ):  # nothing was left to ask: the times of before hold
         spent = json.loads((folder / TIMES).read_text(encoding="utf-8"))
+    alone = speed.measure(
+        pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
+    )
     (folder / TIMES).write_text(json.dumps({**spent, "one by one": alone}, indent=1) + "\n")
     return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)), alone)
 
