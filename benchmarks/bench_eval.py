@@ -91,6 +91,11 @@ def paragraphs(folder: Path, passages: Iterable[Passage]) -> list[Path]:
     return [path]
 
 
+def left_out(fault: Exception) -> None:
+    """Name a question that cannot be judged, as `ragqa eval` does."""
+    print(f"left out: {fault}", file=sys.stderr)
+
+
 def handbook(questions: Path) -> Callable[[Path], tuple[list[Path], Path]]:
     return lambda folder: ([ROOT / "kb"], questions)
 
@@ -103,7 +108,7 @@ def in_squads_form(*files: str) -> Callable[[Path], tuple[list[Path], Path]]:
     """The paragraphs of all files, the questions of the last one."""
     paths = [DATA / file for file in files]
     return lambda folder: (
-        paragraphs(folder, distinct_passages([e for path in paths for e in squad.load(path)])),
+        paragraphs(folder, distinct_passages([e for path in paths for e in squad.load(path, left_out)])),
         paths[-1],
     )
 
@@ -160,16 +165,18 @@ def figures(scores: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, An
 
 
 def indexed(name: str, folder: Path) -> tuple[Path, Path, float]:
-    """The index of a set, its questions, and the seconds it took; 0 where it stands there already."""
+    """The index of a set, its questions, and the seconds that the index took, maybe in an earlier run."""
     paths, questions = SETS[name].documents(folder)
-    index = folder / "index"
-    if (index / "CURRENT").exists():
-        return index, questions, 0.0
+    index, taken = folder / "index", folder / "indexing_seconds.txt"
+    if (index / "CURRENT").exists() and taken.exists():
+        return index, questions, float(taken.read_text())
     settings = [word for setting in SETS[name].indexing for word in ("--set", setting)]
     started = time.perf_counter()
     words = ["index", *map(str, paths), "--index", str(index), *settings]
     subprocess.run([sys.executable, "-m", "ragqa", *words], check=True, stdout=sys.stderr)
-    return index, questions, time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    taken.write_text(f"{seconds:.1f}")
+    return index, questions, seconds
 
 
 def row(name: str, system: str, work: Path, limit: int | None, overrides: Sequence[str]) -> dict[str, Any]:
@@ -189,7 +196,7 @@ def row(name: str, system: str, work: Path, limit: int | None, overrides: Sequen
             place,
             limit=limit,
             own_passage=system == OWN,
-            on_bad=lambda fault: print(f"left out: {fault}", file=sys.stderr),
+            on_bad=left_out,
         )
     write_report(done, f"{name}, {system}")
     times = json.loads((place / TIMES).read_text(encoding="utf-8"))
@@ -200,7 +207,7 @@ def row(name: str, system: str, work: Path, limit: int | None, overrides: Sequen
         "cpu": cpu_model(),
         "cores": threads(),
         "command": command(name, system),
-        **({"indexing seconds": round(indexing, 1)} if indexing else {}),
+        "indexing seconds": round(indexing, 1),
         "seconds": round(seconds, 1),
         "minutes": round(seconds / 60, 2),
         "in one go": whole,
