@@ -399,6 +399,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_files(
 
     def started(folder: str) -> "subprocess.Popen[bytes]":
         words = ["--data", str(data), "--index", str(town / "index"), "--output", str(tmp_path / folder)]
+        words += ["--set", "top_k=1"]
         plain = {**os.environ, "RAGQA_THREADS": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "ragqa", *command, *words], stdout=subprocess.DEVNULL, env=plain
