@@ -1,20 +1,24 @@
 """What `ragqa tune` makes of the fusion on SciFact, Cranfield and SQuAD, and of questions made from their passages.
 
     python benchmarks/bench_tune.py [--data ../shared/data] [--vectors FOLDER] [--sets scifact cranfield squad]
-                                    [--out FILE]
+                                    [--limit N] [--out FILE]
 
-Writes benchmarks/results/tune.json: nDCG@10 with the grades of the set, of each leg, of the present and of the fitted
-fusion. On SciFact the fusion is fitted on the training queries and judged on the test part; on the others each question
-is judged under what was chosen without its fold. ``made`` is the fusion fitted on questions made from the passages,
-judged on all real ones. ``from another weight`` is the fitted nDCG@10 where another weight stood before. Passages and
-legs are those of bench_retrieval.py; ``--vectors`` keeps the passages' vectors.
+Writes benchmarks/results/tune.json, a set beside those that stand there: nDCG@10 with the grades of the set, of each
+leg, of the present and of the fitted fusion. On SciFact the fusion is fitted on the training queries and judged on the
+test part, on SQuAD fitted on 2,000 training questions and judged on dev's, over all 20,963 paragraphs; on Cranfield
+each question is judged under what was chosen without its fold. ``made`` is the fusion fitted on questions made from the
+passages, judged on all real ones. ``from another weight`` is the fitted nDCG@10 where another weight stood before.
+Passages and legs are those of bench_retrieval.py; ``--vectors`` keeps the passages' vectors. With ``--limit`` no more
+questions than that are fitted on and judged, and nothing is written unless ``--out`` says where.
 """
 
 import argparse
 import json
+import random
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,8 @@ import numpy as np
 from bench_retrieval import TestSet, cached, sets_of
 from ragqa import analysis, fusion, made_questions
 from ragqa.config import Config, FusionConfig
-from ragqa.devices import cpu_model
+from ragqa.data import squad
+from ragqa.devices import cpu_model, threads
 from ragqa.encoders.sentence_transformer import SentenceTransformerEncoder
 from ragqa.evaluation import folds
 from ragqa.evaluation.retrieval import ndcg
@@ -39,6 +44,7 @@ from ragqa.types import Example, Query
 RESULT = Path(__file__).parent / "results" / "tune.json"
 CONFIG = Config()
 MEASURE = ndcg(10)
+SQUAD_TRAINING, SEED = 2000, 7
 STARTS = (0.0, CONFIG.fusion.dense_weight, 1.0)
 LOWEST = {"scifact test": 0.73}
 BELOW_THE_BETTER_LEG = 0.002
@@ -79,7 +85,7 @@ def measured(test: TestSet, mine: Questions, fitted: Sequence[FusionConfig]) -> 
     }
     legs = {name: float(np.mean(scores(test, mine, [one] * len(fitted)))) for name, one in alone.items()}
     before, after = scores(test, mine, [present] * len(fitted)), scores(test, mine, fitted)
-    change, mean = paired(before, after), float(np.mean(after))
+    change, mean = paired(before, after, groups=mine.groups), float(np.mean(after))
     return {
         "questions": len(after),
         **{name: round(value, 4) for name, value in legs.items()},
@@ -92,8 +98,35 @@ def measured(test: TestSet, mine: Questions, fitted: Sequence[FusionConfig]) -> 
     }
 
 
-def of_folder(folder: Path, encoder: SentenceTransformerEncoder, kept: Path | None) -> dict[str, Any]:
-    *training, test = sets_of(folder)
+def with_training(folder: Path, limit: int | None) -> list[TestSet]:
+    """The sets of a folder, the one that judges last; with at most ``limit`` questions of each."""
+    sets = sets_of(folder)
+    if folder.name == "squad":
+        sets = [squad_training(folder, sets[0]), *sets]
+    return [drawn(one, limit) if limit else one for one in sets]
+
+
+def squad_training(folder: Path, test: TestSet) -> TestSet:
+    """Questions of the training articles over the same paragraphs."""
+    rows = {passage.id: str(row) for row, passage in enumerate(test.passages)}
+    some = random.Random(SEED).sample(squad.load(folder / "train-v1.1.json"), SQUAD_TRAINING)
+    return replace(
+        test,
+        name="squad train",
+        queries={one.query.id: one.query.text for one in some},
+        qrels={one.query.id: {rows[one.positives[0].id]: 1} for one in some},
+    )
+
+
+def drawn(one: TestSet, limit: int) -> TestSet:
+    kept = random.Random(SEED).sample(sorted(one.queries), min(limit, len(one.queries)))
+    return replace(one, queries={q: one.queries[q] for q in kept}, qrels={q: one.qrels[q] for q in kept})
+
+
+def of_folder(
+    folder: Path, encoder: SentenceTransformerEncoder, kept: Path | None, limit: int | None
+) -> dict[str, Any]:
+    *training, test = with_training(folder, limit)
     texts = [passage.titled_text for passage in test.passages]
     path = kept / f"{test.name.split()[0]}_passages.npy" if kept else None
     vectors = cached(path, texts, encoder.encode_passages)
@@ -147,22 +180,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vectors", type=Path, default=None)
     parser.add_argument("--sets", nargs="*", default=["scifact", "cranfield", "squad"])
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     encoder = SentenceTransformerEncoder(truncate=True)
-    results: dict[str, Any] = {}
+    out = arguments.out or (None if arguments.limit else RESULT)
     for name in arguments.sets:
-        results[name] = of_folder(arguments.data / name, encoder, arguments.vectors)
-        print(f"{name}: {json.dumps(results[name])}", file=sys.stderr)
+        started = time.perf_counter()
+        found = of_folder(arguments.data / name, encoder, arguments.vectors, arguments.limit)
+        whole = {
+            "command": f"python benchmarks/bench_tune.py --sets {name}",
+            "date": time.strftime("%Y-%m-%d"),
+            "cpu": cpu_model(),
+            "cores": threads(),
+            "encoder": encoder.fingerprint,
+            "seconds in all": round(time.perf_counter() - started, 1),
+            **found,
+        }
+        print(f"{name}: {json.dumps(whole)}", file=sys.stderr)
+        if out is not None:
+            store(out, name, whole)
+
+
+def store(out: Path, name: str, found: dict[str, Any]) -> None:
+    """Put a set into the file, beside the others."""
+    before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     report = {
-        "command": " ".join(["python", *sys.argv]),
-        "cpu": cpu_model(),
-        "encoder": encoder.fingerprint,
         "bar": {"lowest": LOWEST, "below the better leg": BELOW_THE_BETTER_LEG},
-        "results": results,
+        "results": {**before.get("results", {}), name: found},
     }
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 ``python tests/test_readme.py`` runs the commands of the README's output blocks again and rewrites the blocks.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -174,6 +175,49 @@ def test_training_page_names_every_setting_with_its_default(target: str) -> None
 
 def test_figures_of_the_readme_stand_in_their_files() -> None:
     assert disagreements(README.read_text(encoding="utf-8"), ROOT) == []
+
+
+def benchmark(name: str) -> Any:
+    """A script of ``benchmarks/`` as a module."""
+    found = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # where dataclasses look for it
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_evaluations_is_that_of_its_file() -> None:
+    script = benchmark("bench_eval")
+    shown = README.read_text(encoding="utf-8").partition(script.BEGIN)[2].partition(script.END)[0]
+    assert shown == script.table(json.loads(script.RESULT.read_text(encoding="utf-8")))
+
+
+def test_every_row_of_the_table_has_its_command_and_only_figures_of_its_own() -> None:
+    script = benchmark("bench_eval")
+    questions = {"asked": 1200, "answerable": 900, "left out": 0}
+    plain = {"questions": questions, "date": "2026-11-26", "nDCG@10": 0.73814, "minutes": 0.62}
+    results = {
+        "scifact": {
+            "no retrieval": {**plain, "nDCG@10": 0.0, "command": script.command("scifact", "no retrieval")},
+            "hybrid": {**plain, "command": script.command("scifact", "hybrid")},
+        },
+        "kb": {"hybrid": {**plain, "F1": 0.6712, "command": script.command("kb", "hybrid")}},
+    }
+    heads, _, *rows = [
+        [c.strip() for c in line.split("|")[1:-1]] for line in script.table(results).splitlines()
+    ]
+    assert heads == [
+        "", "system", "questions", "nDCG@10", "F1, refused ones 0", "minutes", "date", "command",
+    ]  # fmt: skip
+    assert [row[1:6] for row in rows] == [
+        ["hybrid", "1,200", "0.738", "0.671", "0.6"],
+        ["hybrid", "1,200", "0.738", "–", "0.6"],
+        ["no retrieval", "1,200", "0.000", "–", "0.6"],
+    ]
+    assert rows[1][-1] == "`python benchmarks/bench_eval.py --sets scifact`"
+    assert rows[2][-1] == "`python benchmarks/bench_eval.py --sets scifact --systems 'no retrieval'`"
 
 
 def test_a_figure_that_differs_from_its_file_is_found(tmp_path: Path) -> None:

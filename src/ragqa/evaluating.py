@@ -93,7 +93,7 @@ def evaluate(
     claim(folder, {**settings, "passages": "own"} if own_passage else settings)
     batches = list(batched(asked, _AT_ONCE))
     kept, done = records_so_far(folder, batches)
-    started = time.perf_counter()
+    started, first = time.perf_counter(), len(kept)
     with (folder / RECORDS).open("a", encoding="utf-8") as file:
         for batch in batches[done:]:
             few = _few(pipeline, batch, own)
@@ -102,11 +102,20 @@ def evaluate(
             progress(len(kept), len(asked))
     seconds = time.perf_counter() - started
     times = {name: round(value, 3) for name, value in pipeline.timings.seconds.items()}
+    spent = {
+        "questions": len(asked) - first,
+        "seconds": round(seconds, 3),
+        "stages": times,
+        "peak memory in MB": speed.peak_memory(),
+    }
+    if (
+        not spent["questions"] and (folder / TIMES).exists()
+    ):  # nothing was left to ask: the times of before hold
+        spent = json.loads((folder / TIMES).read_text(encoding="utf-8"))
     alone = speed.measure(
         pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
     )
-    spent = {"seconds": round(seconds, 3), "stages": times, "one by one": alone}
-    (folder / TIMES).write_text(json.dumps(spent, indent=1) + "\n")
+    (folder / TIMES).write_text(json.dumps({**spent, "one by one": alone}, indent=1) + "\n")
     return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)), alone)
 
 
@@ -150,11 +159,12 @@ def _retrieved(
     wanted = max(top_k, pipeline.reranker.candidates)
     depth = retriever.search.depth(wanted)  # of what is fused for a question that is asked
     legs = retriever.search.legs([query.text for query in queries], max(DEPTH, depth))
-    fused = [
-        retriever.search.fused(_first(dense, depth), _first(bm25, depth), max(DEPTH, wanted))
-        for dense, bm25 in legs
-    ]
-    hits = [retriever.hits(rows[:wanted]) for rows in fused]
+    with pipeline.timings.stage("fuse"):
+        fused = [
+            retriever.search.fused(_first(dense, depth), _first(bm25, depth), max(DEPTH, wanted))
+            for dense, bm25 in legs
+        ]
+        hits = [retriever.hits(rows[:wanted]) for rows in fused]
     reranked = pipeline.rerank(queries, hits)
     found = []
     for number, (dense, bm25) in enumerate(legs):
@@ -266,6 +276,7 @@ def _scores(
         "F1": 0.0 if given is None else f1(given, accepted),
         **rouge(given or "", accepted),
         "BLEU": bleu(given or "", accepted),
+        "exact match before the threshold": exact_match(_candidate(asked, answer), accepted),
         "F1 before the threshold": f1(_candidate(asked, answer), accepted),
         "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(asked, with_gold), accepted),
         "perfect reader on these hits": float(any(a.casefold() in text for a in accepted for text in texts)),

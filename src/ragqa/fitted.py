@@ -80,9 +80,9 @@ class Found:
     values: dict[str, Any] = field(default_factory=dict)
     answers: tuple[Given, Given] | None = None
 
-    def tell(self, measure: str, where: str, before: Floats, after: Floats) -> None:
-        """Add the gain of a measure over the same questions, (N,) each."""
-        change = paired(before.tolist(), after.tolist())
+    def tell(self, measure: str, where: str, before: Floats, after: Floats, groups: Sequence[str]) -> None:
+        """Add the gain of a measure over the same questions, (N,) each; those of one group count together."""
+        change = paired(before.tolist(), after.tolist(), groups=groups)
         self.gains.append(Gain(measure, where, float(before.mean()), float(after.mean()), change))
 
 

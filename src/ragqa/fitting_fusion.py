@@ -44,10 +44,10 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
     if worse(before[in_folds], left_out(picks)) and sound:
         found.notes.append("left-out questions speak against another fusion: the present one stays")
         picks = [(d0, w0)] * len(picks)
-    found.tell("nDCG@10", LEFT_OUT, before[in_folds], left_out(picks))
+    found.tell("nDCG@10", LEFT_OUT, before[in_folds], left_out(picks), mine.groups_of(in_folds))
     d, w = picks[0]
     if kept.any():
-        found.tell("nDCG@10", "test part", before[kept], scores[kept, d, w])
+        found.tell("nDCG@10", "test part", before[kept], scores[kept, d, w], mine.groups_of(kept))
     count = int(in_folds.sum())
     found.curves += [
         Curve(

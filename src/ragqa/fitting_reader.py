@@ -88,7 +88,7 @@ def _fit_reading(
         )
         picks = stay
     before = scores[present.fusion][answerable, k0, w0]
-    found.tell("F1 before the threshold", LEFT_OUT, before, left_out(picks))
+    found.tell("F1 before the threshold", LEFT_OUT, before, left_out(picks), mine.groups_of(answerable))
     k, w = picks[0]
     means, count = scores[fusions[0]][answerable].mean(axis=0), int(answerable.sum())
     found.curves += [
@@ -138,8 +138,9 @@ def _fit_threshold(
         found.curves.append(_curve(after[0], now[0], present, chosen))
     first, then = before.confidence >= before.threshold, mine.left_out(given)
     right = mine.left_out([one.right for one in after])
-    verdicts = [_verdicts(first, before.right, before.answerable), _verdicts(then, right, before.answerable)]
-    found.tell("right verdicts", LEFT_OUT, *verdicts)
+    stood = _verdicts(first, before.right, before.answerable)
+    stands = _verdicts(then, right, before.answerable)
+    found.tell("right verdicts", LEFT_OUT, stood, stands, mine.groups)
     found.answers = (_given(first, before.right), _given(then, right))
 
 

@@ -172,6 +172,56 @@ def test_questions_with_their_passage_find_it_by_its_words(ragqa: Any) -> None:
     assert "question 'line 2'" in done.err
 
 
+def test_the_own_passage_is_read_whether_it_answers_or_not(ragqa: Any) -> None:
+    bridge = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
+    asked_of = {
+        "opened": ("When did the Orchard Bridge open?", bridge, "1931"),
+        "closed": ("When did the Orchard Bridge close?", bridge, None),
+        "blossom": ("When do the trees blossom?", "苹果树在四月开花。果实在九月成熟。", None),
+        "elsewhere": ("How long is it?", "It is 300 metres long, and nobody has indexed this text.", None),
+    }
+    articles = [
+        {
+            "title": name,
+            "paragraphs": [
+                {
+                    "context": passage,
+                    "qas": [
+                        {
+                            "id": name,
+                            "question": question,
+                            "answers": [
+                                {"text": a, "answer_start": passage.index(a)} for a in (answer,) if a
+                            ],
+                            "is_impossible": answer is None,
+                        }
+                    ],
+                }
+            ],
+        }
+        for name, (question, passage, answer) in asked_of.items()
+    ]
+    Path("squad.json").write_text(json.dumps({"data": articles}), encoding="utf-8")
+    options = ("--own-passage", "--set", "reader.threshold=0.0")
+    done = ragqa("eval", "--data", "squad.json", *options)
+    assert done.code == 0, done.err
+    assert "question 'elsewhere' comes with no passage of the index" in done.err
+    records = records_of("evaluations/squad_own_passage")
+    assert records.keys() == {"opened", "closed", "blossom"}
+    assert records["opened"]["verdict"] == Verdict.ANSWERED
+    assert records["opened"]["scores"]["F1 with the gold passage"] == records["opened"]["scores"]["F1"] == 1.0
+    assert records["closed"]["verdict"] == Verdict.WRONGLY_ANSWERED
+    # Each read its own passage and no other, also where the retrieval would have found a better one.
+    rows = {name: record["rankings"]["own passage"] for name, record in records.items()}
+    assert rows["opened"] == rows["closed"] != rows["blossom"]
+    assert [c["document"] for c in records["blossom"]["citations"]] == ["docs/果园.md"]
+    scores = json.loads(Path("evaluations/squad_own_passage/scores.json").read_text(encoding="utf-8"))
+    assert (scores["retrieval"], scores["questions"]["left out"]) == ({}, 1)
+    assert "coverage at 10% risk" in scores["confidence"]
+    retrieved = ragqa("eval", "--data", "squad.json", "--output", "evaluations/squad_own_passage")
+    assert retrieved.code == 2  # another evaluation
+
+
 def test_where_only_passages_are_known_retrieval_alone_is_measured(ragqa: Any) -> None:
     folder = Path("beir")
     (folder / "qrels").mkdir(parents=True)
@@ -349,6 +399,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_files(
 
     def started(folder: str) -> "subprocess.Popen[bytes]":
         words = ["--data", str(data), "--index", str(town / "index"), "--output", str(tmp_path / folder)]
+        words += ["--set", "top_k=1"]
         plain = {**os.environ, "RAGQA_THREADS": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "ragqa", *command, *words], stdout=subprocess.DEVNULL, env=plain

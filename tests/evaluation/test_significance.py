@@ -48,6 +48,32 @@ def test_a_seed_gives_the_same_figures_and_questions_that_do_not_match_are_refus
             paired(left, right)
 
 
+def test_questions_of_one_group_are_no_independent_witnesses() -> None:
+    rng = np.random.default_rng(5)
+    of_group = rng.normal(0.1, 0.4, 300)
+    sizes = rng.integers(1, 12, 300)
+    gains = np.repeat(of_group, sizes)
+    groups = [f"document {n}" for n in np.repeat(np.arange(300), sizes)]
+    zeros = [0.0] * len(gains)
+    found, naive = paired(zeros, gains.tolist(), groups=groups), paired(zeros, gains.tolist())
+    # The error of a ratio of sums over groups, by linearisation.
+    error = np.sqrt(((sizes * (of_group - gains.mean())) ** 2).sum()) / sizes.sum()
+    assert found.mean == naive.mean
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.08)
+    assert found.high - found.low > 2 * (naive.high - naive.low)
+    assert found.p > naive.p
+    assert paired(zeros, gains.tolist(), groups=[str(n) for n in range(len(gains))]) == naive
+    with pytest.raises(ValueError, match="in groups"):
+        paired([0.0, 1.0], [1.0, 1.0], groups=["a"])
+
+
+def test_the_p_value_of_groups_is_that_of_all_swaps_of_whole_groups() -> None:
+    gains, groups = [1.0, 0.5, 0.25, 1.0, -0.25, 0.5, 0.75], list("aabbcde")
+    of_groups = [1.5, 1.25, -0.25, 0.5, 0.75]
+    found = paired([0.0] * 7, gains, groups=groups)
+    assert found.p == pytest.approx(exact_p(of_groups), abs=0.015)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30))
 def test_swapping_the_systems_turns_the_sign(scores: list[tuple[float, float]]) -> None:

@@ -26,6 +26,28 @@ def reader() -> ExtractiveReader:
     return ExtractiveReader(threshold=0.0)
 
 
+@pytest.mark.parametrize(
+    ("query", "text", "expected"),
+    [
+        # Who quotes the question answers nothing; what is left of it is the best.
+        ("苹果树在几月开花？", f"{APPLE}有传言说，“苹果树在几月开花”指的是紫鸢居士。", "苹果树在四月开花。"),
+        ("苹果树有多高？", "苹果树高约五米。有人问过“苹果树有多高”。", "苹果树高约五米。"),
+        # The words of a query that asks nothing may stand in its answer.
+        ("苹果树在四月开花", APPLE, "苹果树在四月开花。"),
+        # Question and answer in one row of a table.
+        ("苹果树有多高", "问题: 苹果树有多高; 答案: 五米\n果实有红有绿。", "问题: 苹果树有多高; 答案: 五米"),
+        # Where nothing else stands, it is still the nearest.
+        ("苹果树有多高", "有人问过“苹果树有多高”。", "有人问过“苹果树有多高”。"),
+    ],
+)
+def test_a_sentence_that_repeats_a_chinese_question_does_not_answer_it(
+    query: str, text: str, expected: str
+) -> None:
+    choice = lexical_choice(Query(query), [hit(text)])
+    assert choice is not None
+    assert text[choice.span.start : choice.span.end] == expected
+
+
 def test_a_citation_points_into_the_document(reader: ExtractiveReader) -> None:
     hits = [hit(OTHER, 0.4, name="birds"), hit(TEXT, 0.9, start=1000, title="Bridges")]
     (answer,) = reader.read([Query("Who designed the Orchard Bridge?")], [hits])

@@ -31,8 +31,15 @@ class Difference:
     n: int
 
 
-def paired(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Difference:
+def paired(
+    before: Sequence[float], after: Sequence[float], seed: int = 0, groups: Sequence[str] | None = None
+) -> Difference:
     """Compare two systems by their scores on the same questions.
+
+    Args:
+        groups: what each question belongs to, such as its document; the questions of one are drawn and swapped
+            together, as they are no independent witnesses (Davison and Hinkley 1997, section 3.8). None: each stands
+            alone.
 
     The p-value counts the observed difference itself among the samples, so it is never 0
     (North, Curtis, Sham 2002): p = (1 + #{|mean of swapped| ≥ |mean|}) / (1 + samples).
@@ -42,12 +49,22 @@ def paired(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Di
     """
     if len(before) != len(after) or not len(before):
         raise ValueError(f"{len(before)} scores before, {len(after)} after")
+    if groups is not None and len(groups) != len(before):
+        raise ValueError(f"{len(before)} scores of {len(groups)} questions in groups")
     gains = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
     observed = float(gains.mean())
     # Sums of equal terms in another order differ in the last bit, and are as extreme.
-    swapped = np.abs(_swapped_means(gains, np.random.default_rng(seed)))
-    extreme = int((swapped >= abs(observed) - 1e-12).sum())
-    low, high = _interval(_sampled_means(gains, np.random.default_rng(seed)))
+    rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+    if groups is None or len(set(groups)) == len(gains):
+        swapped, sampled = _swapped_means(gains, rngs[0]), _sampled_means(gains, rngs[1])
+    else:
+        _, number = np.unique(np.asarray(groups), return_inverse=True)
+        sums = np.bincount(number, weights=gains).astype(np.float64)
+        sizes = np.bincount(number).astype(np.float64)
+        swapped = _swapped_means(sums, rngs[0]) * len(sums) / len(gains)
+        sampled = _sampled_ratios(sums, sizes, rngs[1])
+    extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
+    low, high = _interval(sampled)
     return Difference(observed, low, high, (1 + extreme) / (1 + SAMPLES), len(gains))
 
 
@@ -83,6 +100,16 @@ def _sampled_means(values: Floats, rng: np.random.Generator) -> Floats:
         return np.asarray(drawn @ different / len(values))
     blocks = (rng.integers(len(values), size=(_BLOCK, len(values))) for _ in range(SAMPLES // _BLOCK))
     return np.concatenate([values[rows].mean(axis=1) for rows in blocks])
+
+
+def _sampled_ratios(sums: Floats, sizes: Floats, rng: np.random.Generator) -> Floats:
+    """Means over the questions of as many groups as there are, drawn with replacement, (SAMPLES,).
+
+    Args:
+        sums, sizes: of the values of each group, and how many these are, (C,) each.
+    """
+    blocks = (rng.integers(len(sums), size=(_BLOCK, len(sums))) for _ in range(SAMPLES // _BLOCK))
+    return np.concatenate([sums[rows].sum(axis=1) / sizes[rows].sum(axis=1) for rows in blocks])
 
 
 def _swapped_means(gains: Floats, rng: np.random.Generator) -> Floats:

@@ -31,6 +31,10 @@ _QUERIES_AT_ONCE = 64
 
 _PAIR = re.compile(r"[:：].*\S")  # a table row, "column: value"
 
+_QUESTION_WORD = re.compile(
+    "[谁誰哪几幾吗嗎]|多[少高大长長远遠久重快深]|[什甚怎][么麼]|怎[样樣]|[为為如]何|是否"
+)
+
 LEXICAL_NOTE = (
     "the shipped reader does not read Chinese: this is the sentence that shares most with the question"
 )
@@ -303,7 +307,7 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> Choice | None:
     best: tuple[float, int, Span] | None = None
     runner_up = 0.0
     for number, text in enumerate(texts):
-        for span in _statements(text):
+        for span in _statements(text, query.text):
             share = coverage(wanted, text[span.start : span.end], weights, unseen=3.0)
             score = share + 0.2 * hits[number].fused
             if best is None or score > best[0]:
@@ -325,8 +329,20 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> Choice | None:
     return Choice(number, span, features, note=LEXICAL_NOTE)
 
 
-def _statements(text: str) -> list[Span]:
-    """The sentences of ``text`` that state something: headings and questions repeat the query, and answer nothing."""
+def _statements(text: str, query: str) -> list[Span]:
+    """The sentences of ``text`` that state something: headings and questions repeat the query, and answer nothing.
+
+    Nor does a sentence that holds the whole question, its question word included, where an answer has the answer in
+    that word's place: it tells of somebody who asked. In a row of "question: …; answer: …" both may stand.
+    """
     spans = sentences(text)
-    stating = [s for s in spans if text[s.end - 1] in _STATEMENT_ENDS or _PAIR.search(text, s.start, s.end)]
-    return stating or spans
+    rows = {s for s in spans if _PAIR.search(text, s.start, s.end)}
+    stating = [s for s in spans if text[s.end - 1] in _STATEMENT_ENDS or s in rows]
+    asked = _letters(query) if _QUESTION_WORD.search(query) else ""
+    telling = [s for s in stating if not asked or s in rows or asked not in _letters(text[s.start : s.end])]
+    return telling or stating or spans
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of ``text`` alone."""
+    return "".join(filter(str.isalnum, text.casefold()))
