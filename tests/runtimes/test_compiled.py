@@ -1,5 +1,6 @@
 """Compiled models: made once, whole or not at all, checked at every load."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -77,7 +78,14 @@ def test_other_weights_are_another_model(small_bert: Path, small_distilbert: Pat
     assert not cache.exists()
 
 
-def test_a_model_that_cannot_be_converted_says_why(small_bert: Path, cache: Path) -> None:
+@pytest.mark.parametrize("torch_is_loaded", [True, False])
+def test_a_model_that_cannot_be_converted_says_why(
+    small_bert: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, torch_is_loaded: bool
+) -> None:
+    if torch_is_loaded:
+        importlib.import_module("torch")
+    else:
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
     (small_bert / "model.safetensors").write_bytes(b"not tensors")
     with pytest.raises(ModelError, match=r"small-bert cannot be prepared for OpenVINO: \S+"):
         compiled_folder("encoder", small_bert, "f32")

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 from filelock import FileLock
@@ -97,10 +98,39 @@ def _make(kind: str, source: Path, precision: str, folder: Path) -> None:
 
 
 def _convert(kind: str, source: Path, precision: str, target: Path) -> None:
+    """Convert in a child process, which keeps torch out of one that only asks.
+
+    Where torch is loaded already, after training, a child would spend most of its time loading it again. int8 has its
+    child even so: NNCF changes torch for the whole process.
+    """
+    if "torch" in sys.modules and precision != "int8":
+        _convert_here(kind, source, precision, target)
+    else:
+        _convert_apart(kind, source, precision, target)
+
+
+def _convert_here(kind: str, source: Path, precision: str, target: Path) -> None:
+    from ragqa.runtimes.convert import convert
+
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # what tracing says of constants; what it computes is compared by tests
+        try:
+            convert(kind, source, precision, target)
+        except Exception as error:  # whatever a child would have died of
+            raise _unprepared(source, str(error)) from error
+
+
+def _convert_apart(kind: str, source: Path, precision: str, target: Path) -> None:
     command = [sys.executable, "-m", "ragqa.runtimes.convert", kind, str(source), precision, str(target)]
     child = subprocess.run(
         command, env=child_environment(), capture_output=True, text=True, errors="replace", check=False
     )
     if child.returncode:
-        reason = (child.stderr.strip().splitlines() or [f"killed by signal {-child.returncode}"])[-1]
-        raise ModelError(f"{source} cannot be prepared for OpenVINO: {reason}")
+        raise _unprepared(source, child.stderr or f"killed by signal {-child.returncode}")
+
+
+def _unprepared(source: Path, said: str) -> ModelError:
+    reason = (said.strip().splitlines() or ["no reason was given"])[-1]
+    return ModelError(f"{source} cannot be prepared for OpenVINO: {reason}")
