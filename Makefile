@@ -24,8 +24,9 @@ demo: setup
 	$(BIN)/ragqa index kb/
 	$(BIN)/ragqa ask "$(DEMO_QUESTION)"
 
+# Two at a time; a file's tests stay together, as they share what they train.
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: setup-dev
 	$(BIN)/python -m pytest -m slow

@@ -22,6 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if "RAGQA_CACHE" not in os.environ and config.cache is not None:
         os.environ["RAGQA_CACHE"] = str(config.cache.mkdir("ragqa"))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; more threads would wait for each other
+        for name in ("RAGQA_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
     # How long an example takes says more about what else the machine does than about the code.
     settings.register_profile("ragqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("ragqa")
