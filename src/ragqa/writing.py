@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +15,10 @@ from ragqa.models.generator import Generator, load_generator, load_writer_tokeni
 from ragqa.models.loading import quieten
 from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
 from ragqa.prompting import Prompter
+from ragqa.protocols import Heard
 from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
-from ragqa.surface import Read, surface
+from ragqa.streaming import Detokenizer
+from ragqa.surface import Read, Surface, surface
 from ragqa.types import Passage, Span
 from ragqa.windows import TokenText, Windower, load_tokenizer, tokenize
 
@@ -46,8 +49,15 @@ class Draft:
 class Writer(Protocol):
     """Questions with their passages, best first → what is written."""
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question.
+
+        Args:
+            heard: of one question alone: gets its text piece by piece; together the pieces are ``Draft.text``.
+                The empty piece says that the writing goes on; what ``heard`` raises ends it.
+        """
         ...
 
 
@@ -67,21 +77,38 @@ class PromptedWriter:
         room = min(max_tokens, model.room(max_answer_tokens))
         self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question; see ``Writer``."""
         found: list[Draft] = []
+        live = None if heard is None or len(questions) > 1 else self._detokenizer(heard)
         for at in range(0, len(questions), _BATCH):
             few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
             prompts = [self._prompter.prompt(question, mine) for question, mine in few]
             written = self._model.write(
-                [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
+                [prompt.ids for prompt in prompts],
+                self._tokenizer,
+                max_tokens=self._max_answer_tokens,
+                heard=None if live is None else live.add,
             )
             for prompt, one in zip(prompts, written, strict=True):
-                text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
+                text = self._text(one.ids) if live is None else live.end()
                 found.append(
                     Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
                 )
         return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """What a listener would have heard."""
+        detokenizer = self._detokenizer()
+        for token in ids:
+            detokenizer.add(token)
+        return detokenizer.end()
+
+    def _detokenizer(self, heard: Heard | None = None) -> Detokenizer:
+        decode = partial(self._tokenizer.decode, skip_special_tokens=True)
+        return Detokenizer(decode, self._tokenizer.convert_ids_to_tokens, heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +148,12 @@ class PointerWriter:
         self._model, self._tokenizer, self._windower = model, tokenizer, Windower.of(tokenizer)
         self._max_tokens, self._max_answer_tokens, self._batch = max_tokens, max_answer_tokens, batch
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question; an empty one where there is no passage."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question, see ``Writer``; an empty one where there is no passage."""
         packed = [self._packed(question, mine) for question, mine in zip(questions, passages, strict=True)]
-        return self._drafts(packed, ANSWER)
+        return self._drafts(packed, ANSWER, heard if len(packed) == 1 else None)
 
     def ask(self, passages: Sequence[Passage], answers: Sequence[Span]) -> list[Draft]:
         """For each passage the question that the answer at a span of its text answers.
@@ -162,7 +191,7 @@ class PointerWriter:
                 read.append((passage, text))
         return _Packed(tuple(sources), read, len(passages) - len(read), is_cut and bool(read))
 
-    def _drafts(self, packed: Sequence[_Packed], task: int) -> list[Draft]:
+    def _drafts(self, packed: Sequence[_Packed], task: int, heard: Heard | None = None) -> list[Draft]:
         """Written in batches of like length, given in the order asked."""
         found = {
             row: Draft("", 0.0, (), one.left_out, is_cut=False)
@@ -175,12 +204,19 @@ class PointerWriter:
         for at in range(0, len(order), self._batch):
             rows = order[at : at + self._batch]
             sources = pad_sources([packed[row].sources for row in rows], self._windower)
+            live = None if heard is None else Surface(packed[rows[0]].read, self._tokenizer, heard)
             written = self._model.write(
-                sources, [task] * len(rows), end=self._windower.sep_id, max_tokens=self._max_answer_tokens
+                sources,
+                [task] * len(rows),
+                end=self._windower.sep_id,
+                max_tokens=self._max_answer_tokens,
+                heard=None if live is None else live.add,
             )
             for row, one in zip(rows, written, strict=True):
                 mine = packed[row]
-                text = surface(one.ids, one.copied, mine.read, self._tokenizer)
+                text = (
+                    surface(one.ids, one.copied, mine.read, self._tokenizer) if live is None else live.end()
+                )
                 passages = tuple(passage for passage, _ in mine.read)
                 found[row] = Draft(text, one.log_probability, passages, mine.left_out, mine.is_cut)
         return [found[row] for row in range(len(packed))]

@@ -12,7 +12,7 @@ go on where the word just written stands. Self-attention and feed-forward layers
 last ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -237,8 +237,20 @@ class PointerModel(Headed):
         return gate * scores.softmax(-1) + copy, copy
 
     @torch.no_grad()
-    def write(self, sources: Sources, tasks: Sequence[int], *, end: int, max_tokens: int) -> list[Written]:
-        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``."""
+    def write(
+        self,
+        sources: Sources,
+        tasks: Sequence[int],
+        *,
+        end: int,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> list[Written]:
+        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+
+        Args:
+            heard: gets each token of the first question as it is written, and whether it was copied.
+        """
         device = self.head.gate.weight.device
         arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
         ids, mask, kinds, copyable, slots = (torch.from_numpy(array).to(device) for array in arrays)
@@ -258,6 +270,8 @@ class PointerModel(Headed):
             share = copied.gather(1, last.unsqueeze(1)).squeeze(1) / best
             steps.append((last, best.log(), share > 0.5))
             done |= last == end
+            if heard is not None and not bool(done[0]):
+                heard(int(last[0]), bool(share[0] > 0.5))
             if bool(done.all()):
                 break
         self.train(was_training)
