@@ -24,6 +24,20 @@ _CLOSING = "?.!,;:%)"
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a model wrote for one prompt, without the token that ends it.
+
+    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself;
+    ``copied`` which of the tokens a model with a pointer took from its passages.
+    """
+
+    ids: tuple[int, ...]
+    log_probability: float
+    ended: bool
+    copied: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a run has come to: the number of the passage, the token that follows there, and the character."""
 

@@ -1,26 +1,40 @@
 """Who writes: a language model that goes on from a prompt, or an encoder–decoder with a pointer; one contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
 from ragqa.errors import ConfigError
-from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
-from ragqa.models.loading import quieten
-from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
 from ragqa.prompting import Prompter
 from ragqa.protocols import Heard
-from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.sources import (
+    ANSWER,
+    ASK,
+    ASKING,
+    MAX_WRITTEN_TOKENS,
+    POINTER,
+    Source,
+    Sources,
+    pad_sources,
+    to_answer,
+    to_ask,
+)
 from ragqa.streaming import Detokenizer
-from ragqa.surface import Read, Surface, surface
+from ragqa.surface import Read, Surface, Written, surface
 from ragqa.types import Passage, Span
 from ragqa.windows import TokenText, Windower, load_tokenizer, tokenize
+
+# torch and transformers take seconds to import, and what is shipped is served without them.
+if TYPE_CHECKING:
+    import torch
+
+    from ragqa.models.generator import Generator
 
 PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 """How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
@@ -66,7 +80,7 @@ class PromptedWriter:
 
     def __init__(
         self,
-        model: Generator,
+        model: "Generator",
         tokenizer: Any,
         *,
         prompt: str = "zero_shot",
@@ -121,6 +135,26 @@ class _Packed:
     is_cut: bool
 
 
+class Pointing(Protocol):
+    """An encoder–decoder with a pointer, wherever it computes."""
+
+    def write(
+        self,
+        sources: Sources,
+        tasks: Sequence[int],
+        *,
+        end: int,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> list[Written]:
+        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+
+        Args:
+            heard: gets each token of the first question as it is written, and whether it was copied.
+        """
+        ...
+
+
 class PointerWriter:
     """The encoder–decoder with a pointer; ``ask`` turns it round.
 
@@ -134,7 +168,7 @@ class PointerWriter:
 
     def __init__(
         self,
-        model: PointerModel,
+        model: Pointing,
         tokenizer: Tokenizer,
         *,
         max_tokens: int = SOURCE_TOKENS,
@@ -248,7 +282,7 @@ def open_writer(
     folder: Path,
     *,
     device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    precision: str = "f32",
     prompt: str = "zero_shot",
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
@@ -257,24 +291,29 @@ def open_writer(
     """The writer of the model in ``folder``.
 
     Args:
+        precision: f32 or bf16.
         prompt: of a language model; the pointer needs none.
         max_tokens: for question and passages; None takes that of the kind.
 
     Raises:
         ModelError: no such model, or what it stands on is gone.
     """
-    quieten()
     if is_pointer(folder):
-        return open_pointer(
-            folder,
-            device=device,
-            dtype=dtype,
-            max_tokens=SOURCE_TOKENS if max_tokens is None else max_tokens,
-            max_answer_tokens=max_answer_tokens,
-            batch=batch,
-        )
+        max_tokens = SOURCE_TOKENS if max_tokens is None else max_tokens
+        options: dict[str, Any] = {
+            "max_tokens": max_tokens,
+            "max_answer_tokens": max_answer_tokens,
+            "batch": batch,
+        }
+        if device == "cpu" and find_spec("openvino"):
+            return _served(folder, precision, options)
+        return open_pointer(folder, device=device, dtype=_torch_type(precision), **options)
+    from ragqa.models.generator import load_generator, load_writer_tokenizer
+    from ragqa.models.loading import quieten
+
+    quieten()
     return PromptedWriter(
-        load_generator(folder).to(device, dtype),
+        load_generator(folder).to(device, _torch_type(precision)),
         load_writer_tokenizer(folder),
         prompt=prompt,
         max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
@@ -282,14 +321,35 @@ def open_writer(
     )
 
 
+def _served(folder: Path, precision: str, options: dict[str, Any]) -> "PointerWriter":
+    """The writer with a pointer as it is served on a CPU."""
+    from ragqa.runtimes.pointer import PointerRuntime
+
+    tokenizer = load_tokenizer(pretrained.backbone_of(folder))
+    return PointerWriter(PointerRuntime(folder, precision=precision), tokenizer, **options)
+
+
 def open_pointer(
-    folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, **options: Any
+    folder: Path, *, device: str = "cpu", dtype: "torch.dtype | None" = None, **options: Any
 ) -> PointerWriter:
-    """The writer with a pointer whose model is in ``folder``; ``options`` as of the class."""
+    """The writer with a pointer whose model is in ``folder``, as it trains and as a GPU runs it.
+
+    ``options`` are those of the class.
+    """
+    from ragqa.models.loading import quieten
+    from ragqa.models.pointer import PointerModel
+
+    quieten()
     model = PointerModel.load(folder).to(device, dtype)
     return PointerWriter(model, load_tokenizer(pretrained.backbone_of(folder)), **options)
 
 
 def is_pointer(folder: Path) -> bool:
     """Whether ``folder`` holds an encoder–decoder of ours."""
-    return pretrained.stored_config(folder).get("kind") == PointerModel.kind
+    return pretrained.stored_config(folder).get("kind") == POINTER
+
+
+def _torch_type(precision: str) -> "torch.dtype":
+    import torch
+
+    return {"f32": torch.float32, "bf16": torch.bfloat16}[precision]

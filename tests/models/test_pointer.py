@@ -11,8 +11,8 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from ragqa.backbone import builtin_path
 from ragqa.models.generator import IGNORED
-from ragqa.models.pointer import ANSWER, ASK, PointerModel
-from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.models.pointer import PointerModel
+from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.training.objectives.pointing import PointingBatch, PointingObjective
 from ragqa.types import Example, Passage, Query, Span
 from ragqa.windows import Windower, load_tokenizer, tokenize

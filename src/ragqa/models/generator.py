@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,10 @@ from ragqa.backbone import digest
 from ragqa.errors import ModelError
 from ragqa.models.loading import apply_stored, load_transformer
 from ragqa.protocols import Tuning
+from ragqa.surface import Written
 
 IGNORED = -100
 """The label of a place that is not learned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a model wrote for one prompt, without the token that ends it.
-
-    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself;
-    ``copied`` which of the tokens a model with a pointer took from its passages.
-    """
-
-    ids: tuple[int, ...]
-    log_probability: float
-    ended: bool
-    copied: tuple[bool, ...] = ()
 
 
 class Generator(nn.Module):

@@ -25,16 +25,13 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from ragqa import pretrained
 from ragqa.models import attention
-from ragqa.models.generator import IGNORED, Written
+from ragqa.models.generator import IGNORED
 from ragqa.models.headed import Headed
 from ragqa.models.loading import load_transformer
 from ragqa.models.masked import MaskedHead
-from ragqa.sources import Sources
+from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
+from ragqa.surface import Written
 
-ANSWER, ASK = 0, 1
-"""Numbers of the tasks."""
-
-MAX_WRITTEN_TOKENS = 128
 LAYERS = 3
 
 _NEVER = -1e9
@@ -146,7 +143,7 @@ class PointerModel(Headed):
     ``rows`` and ``columns``, (M,). ``tasks`` (N,) are ``ANSWER`` or ``ASK``.
     """
 
-    kind: ClassVar[str] = "pointer"
+    kind: ClassVar[str] = POINTER
 
     def __init__(self, encoder: Any, layers: int = LAYERS, dropout: float = 0.0) -> None:
         self._layers, self._dropout = layers, dropout
@@ -297,6 +294,40 @@ class PointerModel(Headed):
     def _inputs(self, tasks: Tensor, tokens: Tensor) -> Tensor:
         """The task and the tokens (N, T − 1) → inputs (N, T, D)."""
         return torch.cat([self._start(tasks), self._embedded(tokens, 1)], 1)
+
+
+class SourceEncoder(nn.Module):
+    """What is worked out once for each question, for serving.
+
+    Rows (R, L) → states and pointer's keys, (R, L, D), and keys and values of each decoder layer side by side,
+    (R, L, 2 · layers · D).
+    """
+
+    def __init__(self, model: PointerModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @classmethod
+    def load(cls, folder: Path) -> "SourceEncoder":
+        """Of the model in ``folder``."""
+        return cls(PointerModel.load(folder))
+
+    def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        head = self.model.head
+        states = self.model.hidden(ids, mask, kinds)
+        across = [layer.crossattention.self for layer in head.decoder]
+        pairs = [part(states) for layer in across for part in (layer.key, layer.value)]
+        return states, head.copy_key(states), torch.cat(pairs, -1)
+
+    def arrays(self) -> dict[str, Any]:
+        """What the decoder computes with: the head's weights by name, the word embeddings, and how it computes."""
+        head = self.model.head
+        found = dict(head.state_dict())
+        found["table"] = self.model._table()
+        found["heads"] = torch.tensor([head.decoder[0].attention.self.num_attention_heads])
+        norms = [(name, part) for name, part in head.named_modules() if isinstance(part, nn.LayerNorm)]
+        found |= {f"{name}.eps": torch.tensor([part.eps]) for name, part in norms}
+        return {name: tensor.detach().float().numpy() for name, tensor in found.items()}
 
 
 def _written(tokens: list[int], logs: list[float], copied: list[bool], end: int) -> Written:

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ragqa import backbone, pretrained
 from ragqa.analysis import terms
 from ragqa.devices import choose_device, choose_precision
@@ -27,7 +25,7 @@ from ragqa.writing import Draft, open_writer
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
-_TYPES = {"f32": "float32", "bf16": "bfloat16"}
+_PRECISIONS = ("f32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +70,14 @@ class GenerativeReader:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
         device = choose_device(device)
         precision = choose_precision(precision, device)
-        if precision not in _TYPES:
-            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_TYPES)}")
+        if precision not in _PRECISIONS:
+            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_PRECISIONS)}")
         self._writer = open_writer(
             pretrained.folder_of("generator", model)
             if model == backbone.BUILTIN
             else backbone.resolve(model),
             device=device,
-            dtype=getattr(torch, _TYPES[precision]),
+            precision=precision,
             prompt=prompt,
             max_tokens=max_prompt_tokens,
             max_answer_tokens=max_answer_tokens,
