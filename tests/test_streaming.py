@@ -20,7 +20,7 @@ from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
 from ragqa.streaming import Detokenizer, Withheld
 from ragqa.types import Hit, Passage, Query
-from ragqa.writing import PromptedWriter, Writer, open_writer
+from ragqa.writing import PromptedWriter, Writer, open_pointer, open_writer
 
 TEXTS = [
     "The tower wasn't built in 1902 , but in 1931.",
@@ -216,6 +216,15 @@ def test_the_shipped_generator_is_heard_as_it_writes(shipped: Writer) -> None:
 
 def _of(language: str) -> list[Any]:
     return [record for record in QUESTIONS if record["language"] == language]
+
+
+def test_the_shipped_generator_writes_as_it_does_in_training(shipped: Writer) -> None:
+    trained = open_pointer(pretrained.folder_of("generator", "builtin"), max_answer_tokens=24)
+    asked = [record["question"] for record in QUESTIONS[::32]]
+    read = [passages(QUESTIONS[place : place + 2]) for place in range(0, len(QUESTIONS), 32)]
+    for mine, theirs in zip(shipped.write(asked, read), trained.write(asked, read), strict=True):
+        assert (mine.text, mine.passages) == (theirs.text, theirs.passages)
+        assert mine.log_probability == pytest.approx(theirs.log_probability, abs=1e-3)
 
 
 def test_whoever_listens_can_end_the_writing(shipped: Writer) -> None:
