@@ -20,7 +20,16 @@ from ragqa.generations import Generation, open_generation, rebuild_command
 from ragqa.hybrid import HybridSearch, RankedRow, Timings
 from ragqa.indexing import CATALOG, config_of, fingerprint
 from ragqa.manifest import check_fingerprint
-from ragqa.protocols import Encoder, Reader, Reranker, Rewriter, TermIndex, VectorStore
+from ragqa.protocols import (
+    Encoder,
+    Heard,
+    Reader,
+    Reranker,
+    Rewriter,
+    StreamingReader,
+    TermIndex,
+    VectorStore,
+)
 from ragqa.types import Answer, Hit, Query, Rewritten, Turn, page_of
 
 MAX_QUERY_CHARACTERS = 10_000
@@ -168,13 +177,36 @@ class Pipeline:
         with self.timings.stage("read"):
             return reader.read(queries, hits)
 
-    def ask(self, text: str, top_k: int | None = None, choices: tuple[str, ...] = ()) -> Answer:
+    def ask(
+        self,
+        text: str,
+        top_k: int | None = None,
+        choices: tuple[str, ...] = (),
+        heard: Heard | None = None,
+    ) -> Answer:
         """The answer to one question; ``choices`` are the options of a multiple-choice question.
+
+        Args:
+            heard: gets the answer's text, piece by piece where the reader writes it. The answer itself tells whether
+                that text stands: it may have found no support, and then its ``text`` is None.
 
         Raises:
             UsageError: the question is empty or longer than 10,000 characters, or ``top_k`` is below 1.
         """
-        return self.ask_many([Query(check_query(text), choices=choices)], top_k)[0]
+        query = Query(check_query(text), choices=choices)
+        if heard is None:
+            return self.ask_many([query], top_k)[0]
+        return self._with_pages(self._stream(query, self.retrieve([query], top_k)[0], heard))
+
+    def _stream(self, query: Query, hits: Sequence[Hit], heard: Heard) -> Answer:
+        reader = self.reader
+        if isinstance(reader, StreamingReader):
+            with self.timings.stage("read"):
+                return reader.stream(query, hits, heard)
+        (answer,) = self.read([query], [hits])
+        if answer.text is not None:
+            heard(answer.text)
+        return answer
 
     def page(self, doc_id: str, position: int) -> int | None:
         """The page that holds a character of a document, where its format has pages."""

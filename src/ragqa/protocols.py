@@ -1,8 +1,8 @@
 """What the stages must be able to do. Each takes a batch and has one verb."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ Vectors = npt.NDArray[np.float32]
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+
+Heard = Callable[[str], None]
+"""Gets each piece of a text as it is written; may be given the empty piece, and ends the writing by raising."""
 
 
 class Splitter(Protocol):
@@ -128,6 +131,18 @@ class Reader(Protocol):
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query, read from its hits, best hit first."""
+        ...
+
+
+@runtime_checkable
+class StreamingReader(Protocol):
+    """Query and hits → answer, heard while it is written."""
+
+    def stream(self, query: Query, hits: Sequence[Hit], heard: Heard) -> Answer:
+        """The same answer as ``read`` gives.
+
+        What was heard is what was written. Only the answer tells whether it stands: its text may be None, or another.
+        """
         ...
 
 

@@ -15,8 +15,17 @@ import numpy.typing as npt
 
 from ragqa.windows import Ints, TokenText, Window, Windower, pad, token_span
 
+POINTER = "pointer"
+"""What ``config.json`` calls the model that reads them."""
+
+ANSWER, ASK = 0, 1
+"""Numbers of the tasks."""
+
 ASKING = "question :"
 """The prefix of the second task."""
+
+MAX_WRITTEN_TOKENS = 128
+"""Places of the decoder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,40 @@
 """Who writes: a language model that goes on from a prompt, or an encoder–decoder with a pointer; one contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
 from ragqa.errors import ConfigError
-from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
-from ragqa.models.loading import quieten
-from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
 from ragqa.prompting import Prompter
-from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
-from ragqa.surface import Read, surface
+from ragqa.protocols import Heard
+from ragqa.sources import (
+    ANSWER,
+    ASK,
+    ASKING,
+    MAX_WRITTEN_TOKENS,
+    POINTER,
+    Source,
+    Sources,
+    pad_sources,
+    to_answer,
+    to_ask,
+)
+from ragqa.streaming import Detokenizer
+from ragqa.surface import Read, Surface, Written, surface
 from ragqa.types import Passage, Span
 from ragqa.windows import TokenText, Windower, load_tokenizer, tokenize
+
+# torch and transformers take seconds to import, and what is shipped is served without them.
+if TYPE_CHECKING:
+    import torch
+
+    from ragqa.models.generator import Generator
 
 PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 """How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
@@ -46,8 +63,15 @@ class Draft:
 class Writer(Protocol):
     """Questions with their passages, best first → what is written."""
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question.
+
+        Args:
+            heard: of one question alone: gets its text piece by piece; together the pieces are ``Draft.text``.
+                The empty piece says that the writing goes on; what ``heard`` raises ends it.
+        """
         ...
 
 
@@ -56,7 +80,7 @@ class PromptedWriter:
 
     def __init__(
         self,
-        model: Generator,
+        model: "Generator",
         tokenizer: Any,
         *,
         prompt: str = "zero_shot",
@@ -67,21 +91,38 @@ class PromptedWriter:
         room = min(max_tokens, model.room(max_answer_tokens))
         self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question; see ``Writer``."""
         found: list[Draft] = []
+        live = None if heard is None or len(questions) > 1 else self._detokenizer(heard)
         for at in range(0, len(questions), _BATCH):
             few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
             prompts = [self._prompter.prompt(question, mine) for question, mine in few]
             written = self._model.write(
-                [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
+                [prompt.ids for prompt in prompts],
+                self._tokenizer,
+                max_tokens=self._max_answer_tokens,
+                heard=None if live is None else live.add,
             )
             for prompt, one in zip(prompts, written, strict=True):
-                text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
+                text = self._text(one.ids) if live is None else live.end()
                 found.append(
                     Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
                 )
         return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """What a listener would have heard."""
+        detokenizer = self._detokenizer()
+        for token in ids:
+            detokenizer.add(token)
+        return detokenizer.end()
+
+    def _detokenizer(self, heard: Heard | None = None) -> Detokenizer:
+        decode = partial(self._tokenizer.decode, skip_special_tokens=True)
+        return Detokenizer(decode, self._tokenizer.convert_ids_to_tokens, heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +133,26 @@ class _Packed:
     read: Read
     left_out: int
     is_cut: bool
+
+
+class Pointing(Protocol):
+    """An encoder–decoder with a pointer, wherever it computes."""
+
+    def write(
+        self,
+        sources: Sources,
+        tasks: Sequence[int],
+        *,
+        end: int,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> list[Written]:
+        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+
+        Args:
+            heard: gets each token of the first question as it is written, and whether it was copied.
+        """
+        ...
 
 
 class PointerWriter:
@@ -107,7 +168,7 @@ class PointerWriter:
 
     def __init__(
         self,
-        model: PointerModel,
+        model: Pointing,
         tokenizer: Tokenizer,
         *,
         max_tokens: int = SOURCE_TOKENS,
@@ -121,10 +182,12 @@ class PointerWriter:
         self._model, self._tokenizer, self._windower = model, tokenizer, Windower.of(tokenizer)
         self._max_tokens, self._max_answer_tokens, self._batch = max_tokens, max_answer_tokens, batch
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question; an empty one where there is no passage."""
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question, see ``Writer``; an empty one where there is no passage."""
         packed = [self._packed(question, mine) for question, mine in zip(questions, passages, strict=True)]
-        return self._drafts(packed, ANSWER)
+        return self._drafts(packed, ANSWER, heard if len(packed) == 1 else None)
 
     def ask(self, passages: Sequence[Passage], answers: Sequence[Span]) -> list[Draft]:
         """For each passage the question that the answer at a span of its text answers.
@@ -162,7 +225,7 @@ class PointerWriter:
                 read.append((passage, text))
         return _Packed(tuple(sources), read, len(passages) - len(read), is_cut and bool(read))
 
-    def _drafts(self, packed: Sequence[_Packed], task: int) -> list[Draft]:
+    def _drafts(self, packed: Sequence[_Packed], task: int, heard: Heard | None = None) -> list[Draft]:
         """Written in batches of like length, given in the order asked."""
         found = {
             row: Draft("", 0.0, (), one.left_out, is_cut=False)
@@ -175,12 +238,19 @@ class PointerWriter:
         for at in range(0, len(order), self._batch):
             rows = order[at : at + self._batch]
             sources = pad_sources([packed[row].sources for row in rows], self._windower)
+            live = None if heard is None else Surface(packed[rows[0]].read, self._tokenizer, heard)
             written = self._model.write(
-                sources, [task] * len(rows), end=self._windower.sep_id, max_tokens=self._max_answer_tokens
+                sources,
+                [task] * len(rows),
+                end=self._windower.sep_id,
+                max_tokens=self._max_answer_tokens,
+                heard=None if live is None else live.add,
             )
             for row, one in zip(rows, written, strict=True):
                 mine = packed[row]
-                text = surface(one.ids, one.copied, mine.read, self._tokenizer)
+                text = (
+                    surface(one.ids, one.copied, mine.read, self._tokenizer) if live is None else live.end()
+                )
                 passages = tuple(passage for passage, _ in mine.read)
                 found[row] = Draft(text, one.log_probability, passages, mine.left_out, mine.is_cut)
         return [found[row] for row in range(len(packed))]
@@ -212,7 +282,7 @@ def open_writer(
     folder: Path,
     *,
     device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    precision: str = "f32",
     prompt: str = "zero_shot",
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
@@ -221,24 +291,29 @@ def open_writer(
     """The writer of the model in ``folder``.
 
     Args:
+        precision: f32 or bf16.
         prompt: of a language model; the pointer needs none.
         max_tokens: for question and passages; None takes that of the kind.
 
     Raises:
         ModelError: no such model, or what it stands on is gone.
     """
-    quieten()
     if is_pointer(folder):
-        return open_pointer(
-            folder,
-            device=device,
-            dtype=dtype,
-            max_tokens=SOURCE_TOKENS if max_tokens is None else max_tokens,
-            max_answer_tokens=max_answer_tokens,
-            batch=batch,
-        )
+        max_tokens = SOURCE_TOKENS if max_tokens is None else max_tokens
+        options: dict[str, Any] = {
+            "max_tokens": max_tokens,
+            "max_answer_tokens": max_answer_tokens,
+            "batch": batch,
+        }
+        if device == "cpu" and find_spec("openvino"):
+            return _served(folder, precision, options)
+        return open_pointer(folder, device=device, dtype=_torch_type(precision), **options)
+    from ragqa.models.generator import load_generator, load_writer_tokenizer
+    from ragqa.models.loading import quieten
+
+    quieten()
     return PromptedWriter(
-        load_generator(folder).to(device, dtype),
+        load_generator(folder).to(device, _torch_type(precision)),
         load_writer_tokenizer(folder),
         prompt=prompt,
         max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
@@ -246,14 +321,35 @@ def open_writer(
     )
 
 
+def _served(folder: Path, precision: str, options: dict[str, Any]) -> "PointerWriter":
+    """The writer with a pointer as it is served on a CPU."""
+    from ragqa.runtimes.pointer import PointerRuntime
+
+    tokenizer = load_tokenizer(pretrained.backbone_of(folder))
+    return PointerWriter(PointerRuntime(folder, precision=precision), tokenizer, **options)
+
+
 def open_pointer(
-    folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, **options: Any
+    folder: Path, *, device: str = "cpu", dtype: "torch.dtype | None" = None, **options: Any
 ) -> PointerWriter:
-    """The writer with a pointer whose model is in ``folder``; ``options`` as of the class."""
+    """The writer with a pointer whose model is in ``folder``, as it trains and as a GPU runs it.
+
+    ``options`` are those of the class.
+    """
+    from ragqa.models.loading import quieten
+    from ragqa.models.pointer import PointerModel
+
+    quieten()
     model = PointerModel.load(folder).to(device, dtype)
     return PointerWriter(model, load_tokenizer(pretrained.backbone_of(folder)), **options)
 
 
 def is_pointer(folder: Path) -> bool:
     """Whether ``folder`` holds an encoder–decoder of ours."""
-    return pretrained.stored_config(folder).get("kind") == PointerModel.kind
+    return pretrained.stored_config(folder).get("kind") == POINTER
+
+
+def _torch_type(precision: str) -> "torch.dtype":
+    import torch
+
+    return {"f32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -11,8 +11,9 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from ragqa.backbone import builtin_path
 from ragqa.models.generator import IGNORED
-from ragqa.models.pointer import ANSWER, ASK, PointerModel
-from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.models.pointer import PointerModel, SourceEncoder
+from ragqa.runtimes.pointer import Decoder
+from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.training.objectives.pointing import PointingBatch, PointingObjective
 from ragqa.types import Example, Passage, Query, Span
 from ragqa.windows import Windower, load_tokenizer, tokenize
@@ -138,6 +139,34 @@ def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> N
             assert list(one.ids) == [token for token in tokens if token != windower.sep_id]
             assert one.ended == (windower.sep_id in tokens)
             assert one.log_probability == pytest.approx(total / len(tokens), abs=1e-4)
+
+
+@pytest.mark.parametrize("task", [ANSWER, ASK])
+def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
+    model: PointerModel, windower: Windower, task: int
+) -> None:
+    """The decoder in numpy beside that of torch: rows without padding, one question at a time."""
+    encoder = SourceEncoder(model)
+    decoder = Decoder(encoder.arrays())
+    for question, numbers in ((QUESTIONS[0], [0, 1, 2]), (QUESTIONS[1], [2])):
+        sources = pad_sources([rows_of(question, numbers)], windower)
+        (expected,) = model.write(sources, [task], end=windower.sep_id, max_tokens=12)
+        rows = []
+        for place in range(len(numbers)):
+            real = sources.mask[place] == 1
+            parts = [
+                torch.from_numpy(part[place][real])[None]
+                for part in (sources.ids, sources.mask, sources.kinds)
+            ]
+            with torch.inference_mode():
+                outputs = [output[0].numpy() for output in encoder(*parts)]
+            rows.append((outputs, sources.ids[place][real], sources.copyable[place][real]))
+        steps = list(decoder.write(decoder.encoded(rows), task, windower.sep_id, 12))
+        written = [token for token, _, _ in steps if token != windower.sep_id]
+        assert written == list(expected.ids)
+        assert [flag for token, _, flag in steps if token != windower.sep_id] == list(expected.copied)
+        assert np.mean([log for _, log, _ in steps]) == pytest.approx(expected.log_probability, abs=1e-4)
+        assert len(written) > 3
 
 
 def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(

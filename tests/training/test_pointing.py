@@ -16,10 +16,11 @@ from ragqa import checkpoints, data, pretrained
 from ragqa.config import Config
 from ragqa.errors import ConfigError, ModelError, TrainingError
 from ragqa.indexing import build_index
-from ragqa.models.pointer import ANSWER, ASK, PointerModel
+from ragqa.models.pointer import PointerModel
 from ragqa.pipeline import load_pipeline
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
+from ragqa.sources import ANSWER, ASK
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.pointing import pointed_scores
 from ragqa.training.run import finetune

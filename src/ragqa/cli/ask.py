@@ -38,6 +38,14 @@ def ask(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each stage came to its result.")
     ] = False,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Show the answer while it is written (default: on a terminal); with --json as events, one a line.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Answer a question from the documents, with the exact words cited."""
     from ragqa.pipeline import check_query, load_pipeline
@@ -49,9 +57,9 @@ def ask(
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
-            answered = _answer(pipeline, text, top_k, as_json, explain, options)
+            answered = _answer(pipeline, text, top_k, as_json, explain, options, stream)
         else:
-            answered = _answer_lines(pipeline, top_k, as_json, explain, options)
+            answered = _answer_lines(pipeline, top_k, as_json, explain, options, stream)
     if not answered:
         raise typer.Exit(NO_ANSWER)
 
@@ -81,7 +89,12 @@ def _options(text: str | None) -> tuple[str, ...]:
 
 
 def _answer_lines(
-    pipeline: "Pipeline", top_k: int | None, as_json: bool, explain: bool, options: tuple[str, ...]
+    pipeline: "Pipeline",
+    top_k: int | None,
+    as_json: bool,
+    explain: bool,
+    options: tuple[str, ...],
+    stream: bool | None,
 ) -> bool:
     """Answer each line of stdin; a line that is no question is named and does not stop the others."""
     from ragqa.cli.printing import complain, paint, plain
@@ -97,7 +110,7 @@ def _answer_lines(
             text = check_query(line)
             if not as_json:
                 print(paint(f"? {plain(text)}", "bold"))
-            answered += _answer(pipeline, text, top_k, as_json, explain, options)
+            answered += _answer(pipeline, text, top_k, as_json, explain, options, stream)
         except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
             continue
@@ -115,23 +128,31 @@ def _answer(
     as_json: bool,
     explain: bool,
     options: tuple[str, ...],
+    stream: bool | None,
 ) -> bool:
     """Answer and print one question; False when the documents do not answer it."""
-    from ragqa.cli.printing import answer_lines, plain
+    from ragqa.cli.printing import plain
+    from ragqa.cli.streaming import Events, Screen
     from ragqa.reports import answer_record, explanation
 
     pipeline.timings.seconds.clear()
-    answer = pipeline.ask(text, top_k, options)
-    why = explanation(pipeline, text, answer) if explain else None
     if as_json:
+        events = Events() if stream else None
+        answer = pipeline.ask(text, top_k, options, None if events is None else events.hear)
         record = answer_record(text, answer, pipeline)
-        if why is not None:
-            record["explain"] = why.as_json()
-        print(json.dumps(record, ensure_ascii=False), flush=True)
+        if explain:
+            record["explain"] = explanation(pipeline, text, answer).as_json()
+        if events is None:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            events.settle(answer, record)
         return answer.text is not None
-    nearest = answer.hits[0].passage if answer.hits else None
-    page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
-    print("\n".join(answer_lines(answer, page)))
-    if why is not None:
-        print("\n" + plain("\n".join(why.lines())))
+    if stream is None:
+        stream = sys.stdout.isatty()
+    with Screen() as screen:
+        answer = pipeline.ask(text, top_k, options, screen.hear if stream else None)
+        nearest = answer.hits[0].passage if answer.hits else None
+        screen.settle(answer, pipeline.page(nearest.doc_id, nearest.start) if nearest else None)
+    if explain:
+        print("\n" + plain("\n".join(explanation(pipeline, text, answer).lines())))
     return answer.text is not None

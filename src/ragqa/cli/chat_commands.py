@@ -6,12 +6,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ragqa.cli.chat_lines import Lines
-from ragqa.cli.printing import answer_lines, complain, hit_lines, paint, plain
+from ragqa.cli.printing import complain, hit_lines, paint, plain
+from ragqa.cli.streaming import Screen
 from ragqa.conversation.feedback import Verdict, feedback, keep
 from ragqa.conversation.markdown import as_markdown
 from ragqa.conversation.session import Reply, Session
 from ragqa.errors import RagqaError, UsageError
 from ragqa.pipeline import Pipeline
+from ragqa.types import Rewritten
 
 COMMANDS = {
     "/sources": "the passages that the last answer was read in",
@@ -41,9 +43,11 @@ class Chat:
         self.session, self.journal = session, session.journal
         self.folder, self.index, self.open_index, self.explains = folder, index, open_index, explain
         self.last: Reply | None = None
+        self._streams = False
 
     def run(self, lines: Lines) -> None:
-        """Answer lines until there are no more, or until /quit."""
+        """Answer lines until there are no more, or until /quit; where somebody looks on, while they are written."""
+        self._streams = lines.shown
         if lines.shown and self.journal:
             earlier = len(self.session.exchanges)
             before = f", {earlier} earlier questions" if earlier else ""
@@ -68,12 +72,15 @@ class Chat:
             complain(f"ragqa: {fault}")
 
     def _question(self, text: str) -> None:
-        reply = self.session.ask(text, explain=self.explains)
+        def understood(rewritten: Rewritten) -> None:
+            if rewritten.text != text.strip():
+                print(paint(f"→ {plain(rewritten.text, '')}", "dim"), flush=True)
+
+        with Screen() as screen:
+            heard = screen.hear if self._streams else None
+            reply = self.session.ask(text, explain=self.explains, understood=understood, heard=heard)
+            screen.settle(reply.answer, reply.pages[0] if reply.pages else None)
         self.last = reply
-        kept = reply.exchange
-        if kept.standalone != kept.question:
-            print(paint(f"→ {plain(kept.standalone, '')}", "dim"))
-        print("\n".join(answer_lines(reply.answer, reply.pages[0] if reply.pages else None)))
         if self.explains:
             print()
             self._why("")

@@ -1,15 +1,17 @@
 """A conversation going on: each question completed from the history, asked, and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ragqa.conversation.exchange import Exchange, exchange
 from ragqa.conversation.journal import Journal
+from ragqa.conversation.relay import Relay
 from ragqa.errors import UsageError
 from ragqa.pipeline import Pipeline
+from ragqa.protocols import Heard
 from ragqa.reports import Explanation, explanation
-from ragqa.types import Answer
+from ragqa.types import Answer, Rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Session:
     """Asks a pipeline one question after the other.
 
     The answer is made in a thread of its own: Ctrl-C ends the waiting at once, whatever native code is doing, and the
-    answer that nobody waits for any more is dropped. Nothing of it enters the history.
+    answer that nobody waits for any more is written no further than its next token. Nothing of it enters the history.
     """
 
     def __init__(self, pipeline: Pipeline, journal: Journal | None = None, top_k: int | None = None) -> None:
@@ -52,15 +54,28 @@ class Session:
             )
         self.pipeline = pipeline
 
-    def ask(self, text: str, *, explain: bool = False) -> Reply:
+    def ask(
+        self,
+        text: str,
+        *,
+        explain: bool = False,
+        understood: Callable[[Rewritten], None] | None = None,
+        heard: Heard | None = None,
+    ) -> Reply:
         """Answer a question and keep the exchange.
+
+        Args:
+            understood: told how the question was understood, before it is answered.
+            heard: gets the answer's text while it is written; see ``Pipeline.ask``.
 
         Raises:
             UsageError: the question is empty or too long.
             ConversationError: the file cannot be written; the answer is lost with it.
             KeyboardInterrupt: Ctrl-C; the conversation stands as before.
         """
-        reply = self._worker.submit(self._answer, text, tuple(self.exchanges), explain).result()
+        relay = Relay()
+        calls = relay.to(understood), relay.to(heard)
+        reply = relay.wait(self._worker.submit(self._answer, text, tuple(self.exchanges), explain, *calls))
         if self.journal:
             self.journal.append(reply.exchange)
         self.exchanges.append(reply.exchange)
@@ -79,10 +94,18 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, text: str, earlier: Sequence[Exchange], explain: bool) -> Reply:
+    def _answer(
+        self,
+        text: str,
+        earlier: Sequence[Exchange],
+        explain: bool,
+        understood: Callable[[Rewritten], None],
+        heard: Heard,
+    ) -> Reply:
         self.pipeline.timings.seconds.clear()
         rewritten = self.pipeline.rewrite([e.turn for e in earlier], text)
-        answer = self.pipeline.ask(rewritten.text, self.top_k)
+        understood(rewritten)
+        answer = self.pipeline.ask(rewritten.text, self.top_k, heard=heard)
         pages = tuple(self.pipeline.page(h.passage.doc_id, h.passage.start) for h in answer.hits)
         kept = exchange(text.strip(), rewritten, answer)
         return Reply(kept, answer, pages, self._explanation(kept, answer) if explain else None)

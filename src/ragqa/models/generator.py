@@ -1,8 +1,7 @@
 """A language model that writes answers: any sequence-to-sequence or causal model of transformers."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,10 @@ from ragqa.backbone import digest
 from ragqa.errors import ModelError
 from ragqa.models.loading import apply_stored, load_transformer
 from ragqa.protocols import Tuning
+from ragqa.surface import Written
 
 IGNORED = -100
 """The label of a place that is not learned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a model wrote for one prompt, without the token that ends it.
-
-    ``log_probability`` is the mean over its tokens, the last included; ``ended`` whether it came to an end by itself;
-    ``copied`` which of the tokens a model with a pointer took from its passages.
-    """
-
-    ids: tuple[int, ...]
-    log_probability: float
-    ended: bool
-    copied: tuple[bool, ...] = ()
 
 
 class Generator(nn.Module):
@@ -110,21 +96,36 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def write(
-        self, prompts: Sequence[Sequence[int]], tokenizer: Any, *, max_tokens: int, sample: bool = False
+        self,
+        prompts: Sequence[Sequence[int]],
+        tokenizer: Any,
+        *,
+        max_tokens: int,
+        sample: bool = False,
+        heard: Callable[[int], None] | None = None,
     ) -> list[Written]:
-        """What the model writes for each prompt: the likeliest token each time, or a draw."""
+        """What the model writes for each prompt: the likeliest token each time, or a draw.
+
+        Args:
+            heard: gets each token as it is written, where there is one prompt.
+        """
         if not self.is_seq2seq and hasattr(self.encoder, "prompt_encoder"):
             # peft counts places from the left, padding included: rows of one batch have one length.
             found: dict[int, Written] = {}
             for length in {len(prompt) for prompt in prompts}:
                 rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
-                written = self._write([prompts[row] for row in rows], tokenizer, max_tokens, sample)
+                written = self._write([prompts[row] for row in rows], tokenizer, max_tokens, sample, heard)
                 found |= zip(rows, written, strict=True)
             return [found[row] for row in range(len(prompts))]
-        return self._write(prompts, tokenizer, max_tokens, sample)
+        return self._write(prompts, tokenizer, max_tokens, sample, heard)
 
     def _write(
-        self, prompts: Sequence[Sequence[int]], tokenizer: Any, max_tokens: int, sample: bool
+        self,
+        prompts: Sequence[Sequence[int]],
+        tokenizer: Any,
+        max_tokens: int,
+        sample: bool,
+        heard: Callable[[int], None] | None,
     ) -> list[Written]:
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), int(tokenizer.pad_token_id))
@@ -149,12 +150,31 @@ class Generator(nn.Module):
                 eos_token_id=sorted(ends),
                 output_logits=True,
                 return_dict_in_generate=True,
+                streamer=None if heard is None or len(prompts) > 1 else _Streamer(heard, ends),
             )
         self.train(was_training)
         steps = torch.stack(found.logits, 1).float().log_softmax(-1)
         tokens = found.sequences[:, -steps.shape[1] :]
         likelihoods = steps.gather(2, tokens.unsqueeze(2)).squeeze(2).tolist()
         return [_written(row, values, ends) for row, values in zip(tokens.tolist(), likelihoods, strict=True)]
+
+
+class _Streamer:
+    """What ``generate`` gives its tokens to; the first are those that it goes on from."""
+
+    def __init__(self, heard: Callable[[int], None], ends: frozenset[int]) -> None:
+        self._heard, self._ends = heard, ends
+        self._begun = self._ended = False
+
+    def put(self, tokens: Tensor) -> None:
+        for token in tokens.flatten().tolist() if self._begun else ():
+            self._ended |= token in self._ends
+            if not self._ended:
+                self._heard(token)
+        self._begun = True
+
+    def end(self) -> None:
+        """Nothing is held back here."""
 
 
 def is_writer(folder: Path) -> bool:

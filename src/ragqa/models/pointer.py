@@ -12,7 +12,7 @@ go on where the word just written stands. Self-attention and feed-forward layers
 last ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,16 +25,13 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from ragqa import pretrained
 from ragqa.models import attention
-from ragqa.models.generator import IGNORED, Written
+from ragqa.models.generator import IGNORED
 from ragqa.models.headed import Headed
 from ragqa.models.loading import load_transformer
 from ragqa.models.masked import MaskedHead
-from ragqa.sources import Sources
+from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
+from ragqa.surface import Written
 
-ANSWER, ASK = 0, 1
-"""Numbers of the tasks."""
-
-MAX_WRITTEN_TOKENS = 128
 LAYERS = 3
 
 _NEVER = -1e9
@@ -146,7 +143,7 @@ class PointerModel(Headed):
     ``rows`` and ``columns``, (M,). ``tasks`` (N,) are ``ANSWER`` or ``ASK``.
     """
 
-    kind: ClassVar[str] = "pointer"
+    kind: ClassVar[str] = POINTER
 
     def __init__(self, encoder: Any, layers: int = LAYERS, dropout: float = 0.0) -> None:
         self._layers, self._dropout = layers, dropout
@@ -237,8 +234,20 @@ class PointerModel(Headed):
         return gate * scores.softmax(-1) + copy, copy
 
     @torch.no_grad()
-    def write(self, sources: Sources, tasks: Sequence[int], *, end: int, max_tokens: int) -> list[Written]:
-        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``."""
+    def write(
+        self,
+        sources: Sources,
+        tasks: Sequence[int],
+        *,
+        end: int,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> list[Written]:
+        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+
+        Args:
+            heard: gets each token of the first question as it is written, and whether it was copied.
+        """
         device = self.head.gate.weight.device
         arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
         ids, mask, kinds, copyable, slots = (torch.from_numpy(array).to(device) for array in arrays)
@@ -258,6 +267,8 @@ class PointerModel(Headed):
             share = copied.gather(1, last.unsqueeze(1)).squeeze(1) / best
             steps.append((last, best.log(), share > 0.5))
             done |= last == end
+            if heard is not None and not bool(done[0]):
+                heard(int(last[0]), bool(share[0] > 0.5))
             if bool(done.all()):
                 break
         self.train(was_training)
@@ -283,6 +294,40 @@ class PointerModel(Headed):
     def _inputs(self, tasks: Tensor, tokens: Tensor) -> Tensor:
         """The task and the tokens (N, T − 1) → inputs (N, T, D)."""
         return torch.cat([self._start(tasks), self._embedded(tokens, 1)], 1)
+
+
+class SourceEncoder(nn.Module):
+    """What is worked out once for each question, for serving.
+
+    Rows (R, L) → states and pointer's keys, (R, L, D), and keys and values of each decoder layer side by side,
+    (R, L, 2 · layers · D).
+    """
+
+    def __init__(self, model: PointerModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @classmethod
+    def load(cls, folder: Path) -> "SourceEncoder":
+        """Of the model in ``folder``."""
+        return cls(PointerModel.load(folder))
+
+    def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        head = self.model.head
+        states = self.model.hidden(ids, mask, kinds)
+        across = [layer.crossattention.self for layer in head.decoder]
+        pairs = [part(states) for layer in across for part in (layer.key, layer.value)]
+        return states, head.copy_key(states), torch.cat(pairs, -1)
+
+    def arrays(self) -> dict[str, Any]:
+        """What the decoder computes with: the head's weights by name, the word embeddings, and how it computes."""
+        head = self.model.head
+        found = dict(head.state_dict())
+        found["table"] = self.model._table()
+        found["heads"] = torch.tensor([head.decoder[0].attention.self.num_attention_heads])
+        norms = [(name, part) for name, part in head.named_modules() if isinstance(part, nn.LayerNorm)]
+        found |= {f"{name}.eps": torch.tensor([part.eps]) for name, part in norms}
+        return {name: tensor.detach().float().numpy() for name, tensor in found.items()}
 
 
 def _written(tokens: list[int], logs: list[float], copied: list[bool], end: int) -> Written:

@@ -12,21 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ragqa import backbone, pretrained
 from ragqa.analysis import terms
 from ragqa.devices import choose_device, choose_precision
 from ragqa.errors import ConfigError
-from ragqa.prompting import NOT_HERE
+from ragqa.protocols import Heard
 from ragqa.sentences import coverage, sentence_around, sentences
+from ragqa.streaming import Withheld, declines
 from ragqa.types import CLOSED_BOOK_NOTE, Answer, Citation, Hit, Passage, Query, Span
 from ragqa.writing import Draft, open_writer
 
 LEAST_SUPPORT = 0.6
 """Share of an answer's terms that a sentence must hold to bear it out."""
 
-_TYPES = {"f32": "float32", "bf16": "bfloat16"}
+_PRECISIONS = ("f32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,14 @@ class GenerativeReader:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
         device = choose_device(device)
         precision = choose_precision(precision, device)
-        if precision not in _TYPES:
-            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_TYPES)}")
+        if precision not in _PRECISIONS:
+            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_PRECISIONS)}")
         self._writer = open_writer(
             pretrained.folder_of("generator", model)
             if model == backbone.BUILTIN
             else backbone.resolve(model),
             device=device,
-            dtype=getattr(torch, _TYPES[precision]),
+            precision=precision,
             prompt=prompt,
             max_tokens=max_prompt_tokens,
             max_answer_tokens=max_answer_tokens,
@@ -86,22 +85,38 @@ class GenerativeReader:
         self._threshold = threshold
         self._closed_book = closed_book
 
-    def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
-        """One answer for each query, written from its hits."""
+    def read(
+        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None = None
+    ) -> list[Answer]:
+        """One answer for each query, written from its hits.
+
+        Args:
+            heard: of one query alone: gets what is written piece by piece, before it is known whether the hits bear it
+                out. The phrases that say there is no answer are not heard.
+        """
+        live = None if heard is None else Withheld(heard)
         drafts = self._writer.write(
-            [q.text for q in queries], [[hit.passage for hit in mine] for mine in hits]
+            [q.text for q in queries],
+            [[hit.passage for hit in mine] for mine in hits],
+            heard=None if live is None else live.hear,
         )
+        if live is not None:
+            live.end()
         return [self._answer(draft, mine) for draft, mine in zip(drafts, hits, strict=True)]
+
+    def stream(self, query: Query, hits: Sequence[Hit], heard: Heard) -> Answer:
+        """The answer that ``read`` gives, heard while it is written."""
+        return self.read([query], [hits], heard)[0]
 
     def _answer(self, draft: Draft, hits: Sequence[Hit]) -> Answer:
         text = draft.text
         if self._closed_book and not hits:
             return self._from_memory(text, math.exp(draft.log_probability))
-        support = None if _declines(text) else supported(text, draft.passages)
+        support = None if declines(text) else supported(text, draft.passages)
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
         confidence = 0.0 if support is None else math.exp(draft.log_probability)
         details: dict[str, Any] = {
-            "candidate": "" if _declines(text) else text,
+            "candidate": "" if declines(text) else text,
             "support": 0.0 if support is None else support.share,
             "passages": len(draft.passages),
             "left_out": draft.left_out,
@@ -125,7 +140,7 @@ class GenerativeReader:
 
     def _from_memory(self, text: str, confidence: float) -> Answer:
         """What was written without any passage."""
-        candidate = "" if _declines(text) else text
+        candidate = "" if declines(text) else text
         given = bool(candidate) and confidence >= self._threshold
         details: dict[str, Any] = {"candidate": candidate, "threshold": self._threshold}
         return Answer(
@@ -159,10 +174,6 @@ def supported(answer: str, passages: Sequence[Passage]) -> _Support | None:
             if share >= LEAST_SUPPORT and (best is None or share > best.share):
                 best = _Support(passage, span, share)
     return best
-
-
-def _declines(text: str) -> bool:
-    return not text or any(text.casefold().startswith(phrase) for phrase in NOT_HERE.values())
 
 
 def _note(draft: Draft) -> str:

@@ -1,6 +1,6 @@
 """OpenVINO files in the user's cache folder: made once by a child process, checked at each load.
 
-    CACHE/compiled/KEY/{model.xml, model.bin, manifest.json, blobs/}
+    CACHE/compiled/KEY/{model.xml, model.bin, arrays.safetensors, manifest.json, blobs/}
 
 A folder named KEY is complete: it is filled under another name and renamed.
 """
@@ -32,6 +32,9 @@ _CONVERTERS = (
     "tuning/*.py",
 )
 """Sources that decide what conversion makes of the weights: another version of them makes its own files."""
+
+ARRAYS = "arrays.safetensors"
+"""Beside some models: what is computed with outside of OpenVINO."""
 
 _FILES = ("model.xml", "model.bin")
 _log = logging.getLogger(__name__)
@@ -76,7 +79,7 @@ def _key(kind: str, source: Path, precision: str) -> str:
 def _intact(folder: Path) -> bool:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return all(file_digest(folder / name) == manifest[name] for name in _FILES)
+        return all(file_digest(folder / name) == manifest[name] for name in {*_FILES, *manifest})
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -89,7 +92,8 @@ def _make(kind: str, source: Path, precision: str, folder: Path) -> None:
     _log.info("preparing %s (%s) for this machine; this happens once", source.name, precision)
     try:
         _convert(kind, source, precision, partial)
-        manifest = {name: file_digest(partial / name) for name in _FILES}
+        files = [*_FILES, *([ARRAYS] if (partial / ARRAYS).exists() else [])]
+        manifest = {name: file_digest(partial / name) for name in files}
         (partial / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been taken
         partial.rename(folder)

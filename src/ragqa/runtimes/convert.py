@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from ragqa.devices import clips_int8
 from ragqa.errors import RagqaError
 from ragqa.layout import Layout, read_layout
 from ragqa.runtimes.batches import Batch, feed, pad
+from ragqa.runtimes.compiled import ARRAYS
 from ragqa.runtimes.openvino import UNCACHED
 from ragqa.runtimes.telemetry import load_openvino
 
@@ -24,6 +26,8 @@ INPUTS = Batch._fields
 def convert(kind: str, source: Path, precision: str, target: Path) -> None:
     """Write ``model.xml`` and ``model.bin`` of the model in ``source`` into the existing folder ``target``.
 
+    What is computed beside the network, with arrays of its own, finds them there as well.
+
     ``precision`` is "f32", which also serves bf16, or "int8".
 
     Raises:
@@ -31,7 +35,10 @@ def convert(kind: str, source: Path, precision: str, target: Path) -> None:
     """
     from ragqa.runtimes import networks
 
-    model = trace(networks.build(kind, source))
+    network = networks.build(kind, source)
+    if isinstance(network, networks.SourceEncoder):
+        save_file(network.arrays(), target / ARRAYS)
+    model = trace(network)
     if precision == "int8":
         model = quantise(model, kind, read_layout(source))
     # Half-precision storage would halve the file, but "f32" shall mean the published weights.

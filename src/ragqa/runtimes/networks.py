@@ -14,14 +14,19 @@ from ragqa.models.bi_encoder import load_encoder
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.loading import quieten
 from ragqa.models.pair import load_pair
+from ragqa.models.pointer import SourceEncoder
 from ragqa.models.span import load_span
 from ragqa.pretrained import backbone_of
+from ragqa.sources import POINTER
+
+__all__ = ["BUILDERS", "SourceEncoder", "build"]
 
 BUILDERS: dict[str, Callable[[Path], nn.Module]] = {
     "encoder": load_encoder,
     "span": load_span,
     "pair": load_pair,
     "choice": ChoiceModel.load,
+    POINTER: SourceEncoder.load,
 }
 
 

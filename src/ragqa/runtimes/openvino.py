@@ -34,6 +34,11 @@ class OpenvinoRuntime:
         self._compiling = Lock()
         self._idle: list[Any] = []
 
+    @property
+    def folder(self) -> Path:
+        """Where the files of the model lie."""
+        return self._folder
+
     def run(self, batches: Sequence[tuple[Rows, Rows, Rows]]) -> list[list[Scores]]:
         """The outputs of each batch, in order."""
         streams = threads()

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ragqa.models.generator import IGNORED
-from ragqa.models.pointer import ANSWER, ASK, PointerModel
+from ragqa.models.pointer import PointerModel
 from ragqa.prompting import NOT_HERE, language_of
-from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.training.objectives.texts import TokenTexts
 from ragqa.types import Example, Passage
 from ragqa.windows import Ints, Windower

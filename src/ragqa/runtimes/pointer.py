@@ -1,0 +1,204 @@
+"""Serve the encoder–decoder with a pointer on a CPU: its encoder from OpenVINO, its decoder in numpy.
+
+One step of the decoder multiplies matrices with one vector, which is bound by memory: numpy is as fast there as any
+engine, and needs neither torch nor transformers, whose imports take longer than the answer. The formulas are those of
+``ragqa.models.pointer``, which is what training runs and what tests compare this with.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+from threadpoolctl import ThreadpoolController
+
+from ragqa.runtimes.batches import plan
+from ragqa.runtimes.compiled import ARRAYS
+from ragqa.runtimes.openvino import OpenvinoRuntime
+from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
+from ragqa.surface import Written
+from ragqa.windows import Ints
+
+Floats = npt.NDArray[np.float32]
+
+_NEVER = -1e9
+_erf = np.vectorize(math.erf, otypes=[np.float32])
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """All source tokens of one question, S of them, without padding.
+
+    ``states``, ``keys`` (of the pointer) and ``before`` (the word embedding of the token before) are (S, D); ``across``
+    are keys and values of each layer, (H, S, D / H); ``ids`` and ``copyable`` (S,).
+    """
+
+    states: Floats
+    keys: Floats
+    before: Floats
+    across: Sequence[tuple[Floats, Floats]]
+    ids: Ints
+    copyable: npt.NDArray[np.bool_]
+
+
+class Decoder:
+    """Writes one question's answer; ``arrays`` are the head's weights by name, and ``table``, the word embeddings."""
+
+    def __init__(self, arrays: Mapping[str, Floats]) -> None:
+        self._arrays = arrays
+        self.heads = int(arrays["heads"][0])
+        self.layers = 1 + max(int(name.split(".")[1]) for name in arrays if name.startswith("decoder."))
+        self.table = arrays["table"]
+
+    def encoded(self, rows: Sequence[tuple[Sequence[Floats], Ints, npt.NDArray[np.bool_]]]) -> Encoded:
+        """The rows of one question: what the encoder says of each, its ids and what may be copied."""
+        states, keys, across = (np.concatenate([found[part] for found, _, _ in rows]) for part in range(3))
+        pairs = np.split(across, 2 * self.layers, axis=1)
+        heads = [self._by_head(part) for part in pairs]
+        ids = np.concatenate([row for _, row, _ in rows])
+        before = np.concatenate([np.concatenate([row[:1], row[:-1]]) for _, row, _ in rows])
+        copyable = np.concatenate([flags for _, _, flags in rows])
+        layers = list(zip(heads[::2], heads[1::2], strict=True))
+        return Encoded(states, keys, self.table[before], layers, ids, copyable)
+
+    def write(
+        self, encoded: Encoded, task: int, end: int, max_tokens: int
+    ) -> Iterator[tuple[int, float, bool]]:
+        """The likeliest next token each time, its log probability and whether it was copied, up to ``end``."""
+        inputs = self._arrays["tasks.weight"][task]
+        cache: list[list[tuple[Floats, Floats]]] = [[] for _ in range(self.layers)]
+        for step in range(max_tokens):
+            hidden = self._norm("norm", inputs + self._arrays["positions.weight"][step])
+            for layer in range(self.layers):
+                hidden = self._layer(f"decoder.{layer}", hidden, cache[layer], encoded.across[layer])
+            likelihoods, copied = self.next_words(hidden, encoded)
+            token = int(likelihoods.argmax())
+            yield token, math.log(likelihoods[token]), bool(copied[token] > 0.5 * likelihoods[token])
+            if token == end:
+                return
+            inputs = self.table[token]
+
+    def next_words(self, hidden: Floats, encoded: Encoded) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """A state (D,) → P over the vocabulary (V,), and the part of it that is copied (V,)."""
+        scores = encoded.keys @ self._linear("copy_query", hidden)
+        scores = scores + encoded.before @ (self._arrays["copy_next.weight"] @ hidden)
+        weights = _softmax(np.where(encoded.copyable, scores * len(hidden) ** -0.5, _NEVER))
+        odds = self._linear("gate", np.concatenate([hidden, weights @ encoded.states]))[0]
+        gate = 1 / (1 + math.exp(-odds))
+        copied = (1 - gate) * np.bincount(encoded.ids, weights, minlength=len(self.table))
+        words = self._norm("words.norm", _gelu(self._linear("words.dense", hidden)))
+        return gate * _softmax(self.table @ words + self._arrays["words.bias"]) + copied, copied
+
+    def _layer(
+        self, name: str, hidden: Floats, cache: list[tuple[Floats, Floats]], across: tuple[Floats, Floats]
+    ) -> Floats:
+        own = f"{name}.attention"
+        key, value = (self._linear(f"{own}.self.{part}", hidden) for part in ("key", "value"))
+        cache.append((key, value))
+        keys, values = (self._by_head(np.stack(part)) for part in zip(*cache, strict=True))
+        hidden = self._attend(own, hidden, keys, values)
+        hidden = self._attend(f"{name}.crossattention", hidden, *across)
+        wide = _gelu(self._linear(f"{name}.intermediate.dense", hidden))
+        return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", wide) + hidden)
+
+    def _attend(self, name: str, hidden: Floats, keys: Floats, values: Floats) -> Floats:
+        """One query (D,) over keys and values (H, S, D / H), with what stands around: (D,)."""
+        query = self._linear(f"{name}.self.query", hidden).reshape(self.heads, -1, 1)
+        weights = _softmax((keys @ query)[..., 0] * query.shape[1] ** -0.5)
+        mixed = (weights[:, None] @ values).reshape(-1)
+        return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", mixed) + hidden)
+
+    def _by_head(self, rows: Floats) -> Floats:
+        """(S, D) → (H, S, D / H)."""
+        return np.ascontiguousarray(rows.reshape(len(rows), self.heads, -1).transpose(1, 0, 2))
+
+    def _linear(self, name: str, hidden: Floats) -> Floats:
+        found: Floats = self._arrays[f"{name}.weight"] @ hidden + self._arrays[f"{name}.bias"]
+        return found
+
+    def _norm(self, name: str, hidden: Floats) -> Floats:
+        centred = hidden - hidden.mean()
+        scale = 1 / np.sqrt((centred * centred).mean() + self._arrays[f"{name}.eps"][0])
+        found: Floats = centred * scale * self._arrays[f"{name}.weight"] + self._arrays[f"{name}.bias"]
+        return found
+
+
+class PointerRuntime:
+    """The model in ``folder``, made ready for this machine once; ``precision`` is that of the encoder."""
+
+    def __init__(self, folder: Path, *, precision: str = "auto") -> None:
+        self._encoder = OpenvinoRuntime(POINTER, folder, precision=precision)
+        self._decoder = Decoder(load_file(self._encoder.folder / ARRAYS))
+        self._threads = ThreadpoolController()
+
+    def write(
+        self,
+        sources: Sources,
+        tasks: Sequence[int],
+        *,
+        end: int,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> list[Written]:
+        """As ``ragqa.models.pointer.PointerModel.write``."""
+        found = self._rows(sources)
+        written = []
+        for number, task in enumerate(tasks):
+            mine = [row for row, slot in enumerate(sources.slots) if slot // sources.places == number]
+            parts = []
+            for row in mine:
+                real = sources.mask[row] == 1
+                parts.append((found[row], sources.ids[row][real], sources.copyable[row][real]))
+            encoded = self._decoder.encoded(parts)
+            steps = self._decoder.write(encoded, task, end, min(max_tokens, MAX_WRITTEN_TOKENS))
+            # A product with one vector takes less time than its threads take to meet: eight times as much CPU.
+            with self._threads.limit(limits=1, user_api="blas"):
+                written.append(_written(steps, end, heard if number == 0 else None))
+        return written
+
+    def _rows(self, sources: Sources) -> list[list[Floats]]:
+        """What the encoder says of each row, cut to the row's own tokens."""
+        lengths = sources.mask.sum(1).tolist()
+        batches = plan(lengths)
+        inputs = []
+        for rows in batches:
+            width = lengths[rows[0]]
+            arrays = (part[rows][:, :width] for part in (sources.ids, sources.mask, sources.kinds))
+            inputs.append(tuple(np.ascontiguousarray(array) for array in arrays))
+        found: dict[int, list[Floats]] = {}
+        for rows, outputs in zip(batches, self._encoder.run(inputs), strict=True):  # type: ignore[arg-type]
+            for place, row in enumerate(rows):
+                found[row] = [output[place, : lengths[row]] for output in outputs]
+        return [found[row] for row in range(len(lengths))]
+
+
+def _written(
+    steps: Iterator[tuple[int, float, bool]], end: int, heard: Callable[[int, bool], None] | None
+) -> Written:
+    tokens, logs, copied = [], [], []
+    ended = False
+    for token, log, was_copied in steps:
+        logs.append(log)
+        if ended := token == end:
+            break
+        tokens.append(token)
+        copied.append(was_copied)
+        if heard is not None:
+            heard(token, was_copied)
+    return Written(tuple(tokens), sum(logs) / max(1, len(logs)), ended, tuple(copied))
+
+
+def _softmax(scores: Floats) -> Floats:
+    """Over the last axis."""
+    raised = np.exp(scores - scores.max(-1, keepdims=True))
+    found: Floats = raised / raised.sum(-1, keepdims=True)
+    return found
+
+
+def _gelu(values: Floats) -> Floats:
+    found: Floats = 0.5 * values * (1 + _erf(values * math.sqrt(0.5)))
+    return found
