@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ragqa.types import Answer, Citation, Passage, Rewritten, Turn
+from ragqa.types import Answer, Citation, Passage, Rewritten, Turn, passage_of
 
 
 class Source(BaseModel):
@@ -82,9 +82,5 @@ def _source(citation: Citation) -> Source:
 
 def _read(answer: Answer) -> Passage | None:
     """The hit that holds the first citation, else the best one."""
-    for citation in answer.citations[:1]:
-        for hit in answer.hits:
-            passage = hit.passage
-            if passage.doc_id == citation.doc_id and passage.start <= citation.start < passage.end:
-                return passage
-    return answer.hits[0].passage if answer.hits else None
+    cited = passage_of(answer.citations[0], answer.hits) if answer.citations else None
+    return cited or (answer.hits[0].passage if answer.hits else None)
