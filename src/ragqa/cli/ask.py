@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +12,12 @@ from ragqa.cli.options import (
     Index,
     Json,
     Overrides,
+    Reader,
+    Strict,
     TopK,
     asked_config,
     check_top_k,
+    reader_overrides,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def ask(
     choices: Annotated[
         str | None, typer.Option("--choices", help="Options to choose from, as in 'a day|a week|a month'.")
     ] = None,
+    reader: Reader = None,
+    strict: Strict = False,
     top_k: TopK = None,
     index: Index = DEFAULT_INDEX,
     config: ConfigFile = None,
@@ -44,8 +48,9 @@ def ask(
 
     check_top_k(top_k)
     options = _options(choices)
-    if options and _reader(index, config) != "multiple_choice":
-        overrides = ["reader=multiple_choice", *overrides]
+    if options and reader is None:
+        reader = "multiple_choice"
+    overrides = reader_overrides(reader, strict, index, config, overrides)
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
@@ -54,14 +59,6 @@ def ask(
             answered = _answer_lines(pipeline, top_k, as_json, explain, options)
     if not answered:
         raise typer.Exit(NO_ANSWER)
-
-
-def _reader(index: Path, config: Path | None) -> str:
-    """The reader that the file names, or the index remembers."""
-    from ragqa.config import load_config
-    from ragqa.indexing import remembered_config
-
-    return (load_config(config) if config else remembered_config(index)).reader.name
 
 
 def _options(text: str | None) -> tuple[str, ...]:
