@@ -134,8 +134,10 @@ class _Ground:
         own = frozenset[str]().union(*(one.facts.says for one in group))
         # A sentence about something else by name neither takes its subject from another one nor from its heading.
         is_open = all(one.facts.leading <= said.terms for one in group)
-        if len(group) > 1 and not is_open:
-            return 0.0
+        if len(group) > 1 and not (
+            is_open and all(one.facts.says & said.terms - said.numbers for one in group)
+        ):
+            return 0.0  # a number alone ties no sentence to another
         held = own.union(*(one.title for one in group)) if is_open else own
         if not (said.names <= held and said.numbers <= own):
             return 0.0

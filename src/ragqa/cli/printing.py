@@ -12,6 +12,9 @@ from ragqa.types import Answer, Citation, Hit, passage_of
 _OPEN, _CLOSE = "\x02", "\x03"
 _STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
 
+UNSUPPORTED = "[unsupported]"
+"""What stands behind a sentence that nothing bears out."""
+
 
 def coloured(stream: TextIO) -> bool:
     """True when ``stream`` is a terminal and NO_COLOR (no-color.org) is not set."""
@@ -53,7 +56,7 @@ def marked(sentence: str, quote: str, indent: str = "  ") -> str:
     sentence, quote = (" ".join(plain(text).split()) for text in (sentence, quote))
     if not coloured(sys.stdout):
         return wrapped(sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1), indent)
-    if not quote:
+    if quote in ("", sentence):
         return wrapped(sentence, indent)
     before, words, after = sentence.partition(quote)
     # The style comes after the wrapping, which would count its codes as letters; it ends with each line.
@@ -70,7 +73,7 @@ def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     """The lines of one answer, or of its absence with the nearest passage."""
     if answer.text is None:
         return _refusal_lines(answer, page_of_hit)
-    return [_text_line(answer), *evidence_lines(answer)]
+    return [*_text_lines(answer), *evidence_lines(answer)]
 
 
 def evidence_lines(answer: Answer) -> list[str]:
@@ -91,23 +94,27 @@ def _is_plain(answer: Answer) -> bool:
     return len(answer.citations) <= 1 and all(s.citations for s in answer.sentences)
 
 
-def _text_line(answer: Answer) -> str:
-    """The text of an answer; where a number is needed, each sentence followed by those of its sources."""
+def _text_lines(answer: Answer) -> list[str]:
+    """The text of an answer; where numbers are needed a line for each sentence, with those of its sources."""
     text = answer.text or ""
-    if _is_plain(answer) or not answer.sentences:
-        return paint(plain(text), "answer")
-    pieces, end = [], 0
+    if _is_plain(answer):
+        return [paint(plain(text), "answer")]
+    lines = []
     for sentence in answer.sentences:
         numbers = "".join(f"[{answer.citations.index(c) + 1}]" for c in sentence.citations)
-        said = plain(text[sentence.start : sentence.end])
-        pieces += [
-            plain(text[end : sentence.start]),
-            paint(said, "answer" if numbers else "warn"),
-            " ",
-            paint(numbers or "[unsupported]", "dim" if numbers else "warn"),
-        ]
-        end = sentence.end
-    return "".join(pieces)
+        styles = ("answer", "dim") if numbers else ("warn", "warn")
+        lines += _sentence_lines(text[sentence.start : sentence.end], numbers or UNSUPPORTED, *styles)
+    return lines
+
+
+def _sentence_lines(sentence: str, mark: str, style: str, mark_style: str) -> list[str]:
+    """A sentence wrapped, and a mark behind it."""
+    *lines, last = wrapped(f"{sentence} {mark}", "").split("\n")
+    end = last.removesuffix(mark)
+    return [
+        *(paint(line, style) for line in lines),
+        (paint(end, style) if end else "") + paint(mark, mark_style),
+    ]
 
 
 def _numbered_lines(answer: Answer) -> list[str]:
