@@ -46,7 +46,8 @@ _MEASURE = "个種种层次年月日号步位名项条轮类点倍阶章节组�
 _NUMBER = re.compile(
     rf"""
     (?P<of>百分之)?
-    (?: (?<![A-Za-z0-9_])(?<!\d[.,])(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)
+    (?: (?P<minus>(?<![^\s(])[-−](?=\d))?
+        (?<![A-Za-z0-9_])(?<!\d[.,])(?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)
         (?: (?P<short>[kKMB])(?![A-Za-z0-9]) | \s*(?P<scale>{_LARGE}|[百千万亿])(?:\b|(?<=[百千万亿])) )?
       | \b(?P<words>(?:{_WORD})(?:(?:[\s-]|\sand\s)(?:{_WORD}|{_LARGE}))*)\b
       | (?P<han>[{_HAN_NUMERAL}]+)
@@ -172,7 +173,7 @@ def _valued(text: str) -> tuple[str, frozenset[str]]:
             return match.group()
         percent = match["percent"] or match["of"]
         # Digits and points alone would be parted by the analysis.
-        shown = format(value.normalize(), "f").replace(".", "d") + ("p" if percent else "")
+        shown = format(value.normalize(), "f").replace(".", "d").replace("-", "m") + ("p" if percent else "")
         if not percent and _may_be_none(match):
             perhaps.add(_NUMBER_TERM + shown)
             return match.group()
@@ -183,7 +184,7 @@ def _valued(text: str) -> tuple[str, frozenset[str]]:
 
 def _value(match: re.Match[str]) -> Decimal | None:
     if match["digits"]:
-        value = Decimal(match["digits"].replace(",", ""))
+        value = Decimal(("-" if match["minus"] else "") + match["digits"].replace(",", ""))
         scale = (match["short"] or match["scale"] or "").casefold()
         return value * _SCALES.get(scale, 1)
     if match["words"]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from math import log
+from math import fsum, log
 
 from ragqa.facts import Facts, Wording, facts, is_negated_before, wording
 from ragqa.sentences import sentences
@@ -104,8 +104,10 @@ class _Ground:
 
     def _words(self, text: str, said: Facts, asked: Facts) -> Citation | None:
         """The very words, where their sentence shares most with the question; of equal places the first."""
-        pattern = _pattern(text, exact=not said.terms)
-        if pattern is None:
+        # Function words alone are words only as a name: The Who.
+        is_title = not said.terms and any(character.isupper() for character in text)
+        pattern = _pattern(text, exact=is_title)
+        if pattern is None or not (said.terms or is_title):
             return None
         best: tuple[float, Citation] | None = None
         for mine in filter(None, self._by_passage):
@@ -147,8 +149,9 @@ class _Ground:
         return self._share(said.terms, held)
 
     def _share(self, wanted: frozenset[str], held: frozenset[str]) -> float:
-        total = sum(self._weights.get(term, self._unseen) for term in wanted)
-        return sum(self._weights.get(term, self._unseen) for term in wanted & held) / total if total else 0.0
+        # fsum: the order of a set must not show in the last digit.
+        total = fsum(self._weights.get(term, self._unseen) for term in wanted)
+        return fsum(self._weights.get(term, self._unseen) for term in wanted & held) / total if total else 0.0
 
 
 def _evidence(passage: Passage, known: Wording) -> Iterator[_Evidence]:
