@@ -6,6 +6,7 @@ written "1,200", "1200", "twelve hundred" or 一千二百, and a name the terms 
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -97,7 +98,7 @@ class Facts:
     """What a sentence says, as terms.
 
     Attributes:
-        terms: of its content, numbers among them.
+        terms: of its content, numbers among them, each as often as it is said.
         numbers: those that it must share with what bears it out.
         says: all that it offers to others: ``terms``, and numbers that may be none, as "one" and 一.
         names: the terms of all its names.
@@ -105,9 +106,9 @@ class Facts:
         negated: for each negation the terms that it reaches.
     """
 
-    terms: frozenset[str]
+    terms: Counter[str]
     numbers: frozenset[str]
-    says: frozenset[str]
+    says: Counter[str]
     names: frozenset[str]
     leading: frozenset[str]
     negated: tuple[frozenset[str], ...]
@@ -137,12 +138,12 @@ def facts(text: str, known: Wording) -> Facts:
     """What ``text``, a sentence, says."""
     plain = re.sub(r"(?<=[A-Za-z])-(?=\d)", "", unicodedata.normalize("NFKC", text))
     valued, perhaps = _valued(plain)
-    all_terms = frozenset(terms(valued))
+    all_terms = Counter(terms(valued))
     names, leading = _names(valued, known)
     return Facts(
         all_terms,
         frozenset(term for term in all_terms if term.startswith(_NUMBER_TERM)),
-        all_terms | perhaps,
+        all_terms + Counter(perhaps),
         names,
         leading,
         tuple(_scope(valued, cue) for cue in _CUE.finditer(valued)),

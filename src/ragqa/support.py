@@ -35,7 +35,7 @@ class _Evidence:
     passage: Passage
     span: Span
     facts: Facts
-    title: frozenset[str]
+    title: Counter[str]
 
     def citation(self, span: Span | None = None) -> Citation:
         """Its words, or those at ``span`` of the passage's text."""
@@ -115,7 +115,7 @@ class _Ground:
                 around = mine[bisect_right([one.span.start for one in mine], match.start()) - 1]
                 if not asked.negated and _taken_back(match, said, around):
                     continue
-                share = self._share(asked.terms, around.facts.says | around.title)
+                share = self._share(asked.terms, around.facts.says + around.title)
                 if best is None or share > best[0]:
                     best = (share, around.citation(Span(match.start(), match.end())))
         return best and best[1]
@@ -133,25 +133,29 @@ class _Ground:
 
     def _score(self, said: Facts, group: Sequence[_Evidence], asked: Facts) -> float:
         """The share of what is said that ``group`` says, 0 where it says something else."""
-        own = frozenset[str]().union(*(one.facts.says for one in group))
+        own = sum((one.facts.says for one in group), Counter[str]())
         # A sentence about something else by name neither takes its subject from another one nor from its heading.
-        is_open = all(one.facts.leading <= said.terms for one in group)
+        is_open = all(one.facts.leading <= said.terms.keys() for one in group)
         if len(group) > 1 and not (
-            is_open and all(one.facts.says & said.terms - said.numbers for one in group)
+            is_open and all(said.terms.keys() & one.facts.says.keys() - said.numbers for one in group)
         ):
             return 0.0  # a number alone ties no sentence to another
-        held = own.union(*(one.title for one in group)) if is_open else own
-        if not (said.names <= held and said.numbers <= own):
+        held = sum((one.title for one in group), own) if is_open else own
+        if not (said.names <= held.keys() and said.numbers <= own.keys()):
             return 0.0
         negated = [scope for one in group for scope in one.facts.negated]
         if not _agree(said, negated, asked) or self._share(said.terms, own) < LEAST_SUPPORT / 2:
             return 0.0
         return self._share(said.terms, held)
 
-    def _share(self, wanted: frozenset[str], held: frozenset[str]) -> float:
-        # fsum: the order of a set must not show in the last digit.
-        total = fsum(self._weights.get(term, self._unseen) for term in wanted)
-        return fsum(self._weights.get(term, self._unseen) for term in wanted & held) / total if total else 0.0
+    def _share(self, wanted: Counter[str], held: Counter[str]) -> float:
+        """How much of ``wanted`` is in ``held``, by weight; what is said again must be held again."""
+        total = self._weight(wanted)
+        return self._weight(wanted & held) / total if total else 0.0
+
+    def _weight(self, some: Counter[str]) -> float:
+        # fsum: the order of terms must not show in the last digit.
+        return fsum(count * self._weights.get(term, self._unseen) for term, count in some.items())
 
 
 def _evidence(passage: Passage, known: Wording) -> Iterator[_Evidence]:
@@ -212,5 +216,5 @@ def _agree(said: Facts, negated: Sequence[frozenset[str]], asked: Facts | None) 
     return all(
         any(scope & mine for mine in said.negated)
         for scope in negated
-        if 2 * len(scope & said.terms) > len(scope)
+        if 2 * len(scope & said.terms.keys()) > len(scope)
     )

@@ -5,7 +5,7 @@ all that it wrote is borne out and speaks of the same words.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,9 @@ from ragqa.types import Answer, Hit, Query
 LEAST_AGREEMENT = 0.5
 """Token F1 with the span from which on two answers say the same, and the share of a longer one that the sentence around
 the span must hold."""
+
+
+NO_CHINESE = "the shipped generator does not write Chinese"
 
 
 class AutoReader:
@@ -48,17 +51,30 @@ class AutoReader:
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One answer for each query; the extractive reader's refusals stand."""
-        answers = self._extractive.read(queries, hits)
-        rows = [row for row, answer in enumerate(answers) if self._may_be_worded(queries[row], answer)]
+        found = self._extractive.read(queries, hits)
+        rows = [
+            row for row, query in enumerate(queries) if found[row].text is not None and self._words(query)
+        ]
         written = self._generative.read([queries[r] for r in rows], [hits[r] for r in rows]) if rows else []
-        for row, answer in zip(rows, written, strict=True):
-            answers[row] = chosen(answers[row], answer)
-        return answers
+        by_row = dict(zip(rows, written, strict=True))
+        return [self._decided(answer, by_row.get(row)) for row, answer in enumerate(found)]
 
-    def _may_be_worded(self, query: Query, answer: Answer) -> bool:
-        """The shipped generator writes English only."""
+    @staticmethod
+    def _decided(extracted: Answer, written: Answer | None) -> Answer:
+        if extracted.text is None:
+            return extracted
+        return quoted(extracted, NO_CHINESE) if written is None else chosen(extracted, written)
+
+    def _words(self, query: Query) -> bool:
+        """Whether the generator can word an answer to ``query``."""
         is_shipped = self._options.get("model", backbone.BUILTIN) == backbone.BUILTIN
-        return answer.text is not None and not (is_shipped and is_han(query.text))
+        return not (is_shipped and is_han(query.text))
+
+
+def quoted(extracted: Answer, why: str, **details: Any) -> Answer:
+    """The extracted answer, and why it was taken."""
+    note = "; ".join(filter(None, (extracted.note, f"took the words found: {why}")))
+    return replace(extracted, note=note, details={**extracted.details, "took": "extractive", **details})
 
 
 def chosen(extracted: Answer, written: Answer) -> Answer:
@@ -66,26 +82,25 @@ def chosen(extracted: Answer, written: Answer) -> Answer:
 
     Either way the confidence is the extracted one's, which is calibrated.
     """
-    text, candidate = written.text, str(written.details.get("candidate", ""))
-    agreement = f1(candidate, [extracted.text or ""])
-    is_borne_out = text is not None and all(sentence.citations for sentence in written.sentences)
-    takes = is_borne_out and agrees(text or "", extracted.text or "", extracted.sentence)
-    details: Mapping[str, Any] = {
-        **extracted.details,
-        "took": "generative" if takes else "extractive",
-        "generated": candidate,
-        "agreement": agreement,
+    span, text = extracted.text or "", str(written.details.get("candidate", ""))
+    details = {
+        "generated": text,
+        "agreement": f1(text, [span]),
         "support": written.details.get("support", 0.0),
     }
-    if takes:
-        note = "; ".join(
-            filter(None, ("took what the generator wrote: it agrees with the words found", written.note))
-        )
-        details = {**details, "candidate": candidate, "extracted": extracted.text}
-        return replace(written, confidence=extracted.confidence, note=note, details=details)
-    why = "nothing" if not candidate else "something else" if is_borne_out else "what no passage bears out"
-    said = f"took the words found: the generator wrote {why}"
-    return replace(extracted, note="; ".join(filter(None, (extracted.note, said))), details=details)
+    if not text:
+        return quoted(extracted, "the generator wrote nothing", **details)
+    if written.text is None or not all(sentence.citations for sentence in written.sentences):
+        return quoted(extracted, "no passage bears out what the generator wrote", **details)
+    if not agrees(written.text, span, extracted.sentence):
+        return quoted(extracted, "the generator wrote something else", **details)
+    note = "; ".join(
+        filter(None, ("took what the generator wrote: it agrees with the words found", written.note))
+    )
+    taken = {"took": "generative", "extracted": span, **details, "candidate": written.text}
+    return replace(
+        written, confidence=extracted.confidence, note=note, details={**extracted.details, **taken}
+    )
 
 
 def agrees(written: str, span: str, sentence: str) -> bool:
