@@ -23,6 +23,9 @@ from ragqa.cli.options import (
 if TYPE_CHECKING:
     from ragqa.pipeline import Pipeline
 
+CHOOSES = "multiple_choice"
+"""The reader that ``--choices`` means."""
+
 NO_ANSWER = 3
 """Exit code when the documents do not answer (any) question."""
 
@@ -44,12 +47,14 @@ def ask(
     ] = False,
 ) -> None:
     """Answer a question from the documents, with the exact words cited."""
+    from ragqa.errors import UsageError
     from ragqa.pipeline import check_query, load_pipeline
 
     check_top_k(top_k)
     options = _options(choices)
-    if options and reader is None:
-        reader = "multiple_choice"
+    if options and reader not in (None, CHOOSES):
+        raise UsageError(f"--choices with --reader {reader}", accepted=f"--reader {CHOOSES}")
+    reader = CHOOSES if options else reader
     overrides = reader_overrides(reader, strict, index, config, overrides)
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
