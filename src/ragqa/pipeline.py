@@ -213,8 +213,9 @@ class Pipeline:
         return page_of(self.retriever.catalog.pages(doc_id), position)
 
     def _with_pages(self, answer: Answer) -> Answer:
-        citations = tuple(replace(c, page=self.page(c.doc_id, c.start)) for c in answer.citations)
-        return replace(answer, citations=citations)
+        paged = {c: replace(c, page=self.page(c.doc_id, c.start)) for c in answer.citations}
+        sentences = (replace(s, citations=tuple(paged[c] for c in s.citations)) for s in answer.sentences)
+        return replace(answer, citations=tuple(paged.values()), sentences=tuple(sentences))
 
     def close(self) -> None:
         self._stack.close()

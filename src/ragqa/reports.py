@@ -41,9 +41,24 @@ def answer_record(query: str, answer: Answer, pipeline: "Pipeline") -> dict[str,
             {"document": c.doc_id, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
             for c in answer.citations
         ],
+        "sentences": sentence_records(answer),
         "hits": [hit_record(h, pipeline.page(h.passage.doc_id, h.passage.start)) for h in answer.hits],
         "timings": {name: round(seconds, 6) for name, seconds in pipeline.timings.seconds.items()},
     }
+
+
+def sentence_records(answer: Answer) -> list[dict[str, Any]]:
+    """The sentences of an answer; ``citations`` are places in those of the whole answer, from 0."""
+    return [
+        {
+            "start": s.start,
+            "end": s.end,
+            "text": (answer.text or "")[s.start : s.end],
+            "support": round(s.score, 6),
+            "citations": [answer.citations.index(c) for c in s.citations],
+        }
+        for s in answer.sentences
+    ]
 
 
 @dataclass(frozen=True, slots=True)

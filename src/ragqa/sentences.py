@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import log
 
 from ragqa.analysis import terms
-from ragqa.types import Span
+from ragqa.types import Citation, Hit, Span, passage_of
 
 # A sentence ends after . ! ? (and closing quotes) before white space, after a Chinese full stop, or at a line end.
 _END = re.compile(
@@ -37,6 +37,16 @@ def sentence_around(text: str, span: Span) -> Span:
     """The sentence (or sentences) of ``text`` that ``span`` stands in."""
     touched = [s for s in sentences(text) if s.start < span.end and s.end > span.start]
     return Span(touched[0].start, touched[-1].end) if touched else span
+
+
+def cited_sentence(citation: Citation, hits: Sequence[Hit]) -> str:
+    """The sentence of a hit that a citation stands in; its quote where no hit holds it."""
+    passage = passage_of(citation, hits)
+    if passage is None:
+        return citation.quote
+    start, end = citation.start - passage.start, citation.end - passage.start
+    around = sentence_around(passage.text, Span(start, end))
+    return passage.text[around.start : around.end]
 
 
 def term_weights(passages: Sequence[str]) -> dict[str, float]:

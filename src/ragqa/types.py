@@ -4,7 +4,7 @@ Document ──split──▶ Passage ──retrieve──▶ Hit ──read─�
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,26 @@ class Citation:
     page: int | None = None
 
 
+def passage_of(citation: Citation, hits: Sequence[Hit]) -> Passage | None:
+    """The passage of the first hit that holds a citation."""
+    passages = (hit.passage for hit in hits if hit.passage.doc_id == citation.doc_id)
+    return next((one for one in passages if one.start <= citation.start < one.end), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """A sentence of an answer, characters ``start`` to ``end`` of its text, and what bears it out.
+
+    ``score`` is 1 where a document has the very words and 0 where nothing bears it out; an unsupported sentence has no
+    citations.
+    """
+
+    start: int
+    end: int
+    score: float
+    citations: tuple[Citation, ...] = ()
+
+
 CLOSED_BOOK_NOTE = "no passage was read: this is what the model makes of the question alone"
 """The note of an answer that no passage was read for."""
 
@@ -120,7 +140,8 @@ class Answer:
     """``text is None`` means: not in these documents. ``confidence`` is a calibrated probability.
 
     ``sentence`` is the sentence of the document around the (first) citation, ``note`` what the user should know
-    of how the answer was found, ``details`` the reader's figures for ``--explain``.
+    of how the answer was found, ``details`` the reader's figures for ``--explain``. ``sentences`` are those of
+    ``text``, each with its own citations; ``citations`` are all of them in order, each once.
     """
 
     text: str | None
@@ -130,6 +151,7 @@ class Answer:
     sentence: str = ""
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    sentences: tuple[Supported, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,3 +161,46 @@ def test_the_shipped_choice_model_picks_the_option_that_the_documents_speak_for(
         record = json.loads(done.out)
         assert record["answer"] == "Maria Keller"
         assert record["citations"][0]["quote"] == "The Orchard Bridge was designed by Maria Keller."
+
+
+@pytest.mark.parametrize("reader", ["extractive", "generative", "auto"])
+def test_json_is_the_same_for_every_reader(ragqa: Any, reader: str) -> None:
+    done = ragqa("ask", DESIGNER, "--json", "--strict", "--explain", "--reader", reader)
+    assert done.code == 0
+    record = json.loads(done.out)
+    assert list(record)[:6] == ["query", "answer", "confidence", "sentence", "note", "citations"]
+    assert "Keller" in record["answer"]
+    for citation in record["citations"]:
+        hit = next(hit for hit in record["hits"] if hit["document"] == citation["document"])
+        assert hit["text"][citation["start"] - hit["start"] :].startswith(citation["quote"])
+    (sentence,) = record["sentences"]
+    assert sentence.keys() == {"start", "end", "text", "support", "citations"}
+    assert record["answer"][sentence["start"] : sentence["end"]] == sentence["text"] == record["answer"]
+    assert (sentence["support"], sentence["citations"]) == (1.0, [0])
+    if reader == "auto":
+        took = record["explain"]["reader"]["took"]
+        assert ("took what the generator wrote" in record["note"]) == (took == "generative")
+    refused = ragqa("ask", DESIGNER, "--json", "--reader", "extractive", *DOUBTFUL)
+    assert json.loads(refused.out)["sentences"] == []
+
+
+def test_the_reader_of_the_flag_keeps_the_options_of_its_own_only(ragqa: Any, tmp_path: Path) -> None:
+    config = tmp_path / "extractive.yaml"
+    config.write_text("encoder: hashing\nreader: {name: extractive, threshold: 1.0}\n", encoding="utf-8")
+    assert ragqa("ask", DESIGNER, "--config", str(config)).code == 3
+    assert ragqa("ask", DESIGNER, "--config", str(config), "--reader", "extractive").code == 3
+    assert ragqa("ask", DESIGNER, "--config", str(config), "--reader", "generative", "--strict").code == 0
+    # Flags before --set, that before the file.
+    other = ("--set", "reader.name=generative", "--set", "reader.threshold=0.0")
+    done = ragqa("ask", DESIGNER, "--config", str(config), "--reader", "extractive", "--explain", *other)
+    assert (done.code, "null_margin" in done.out) == (0, True)
+
+
+def test_a_reader_that_there_is_not(ragqa: Any) -> None:
+    for command in (("ask", DESIGNER), ("chat",)):
+        done = ragqa(*command, "--reader", "extractiv")
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert "auto, extractive, generative, multiple_choice" in done.err
+    assert ragqa("ask", DESIGNER, "--reader", "multiple_choice").code == 2
+    assert ragqa("chat", "--reader", "multiple_choice", stdin=DESIGNER).code == 2
+    assert ragqa("ask", DESIGNER, "--reader", "extractive", "--choices", "a|b").code == 2

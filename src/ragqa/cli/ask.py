@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +12,19 @@ from ragqa.cli.options import (
     Index,
     Json,
     Overrides,
+    Reader,
+    Strict,
     TopK,
     asked_config,
     check_top_k,
+    reader_overrides,
 )
 
 if TYPE_CHECKING:
     from ragqa.pipeline import Pipeline
+
+CHOOSES = "multiple_choice"
+"""The reader that ``--choices`` means."""
 
 NO_ANSWER = 3
 """Exit code when the documents do not answer (any) question."""
@@ -30,6 +35,8 @@ def ask(
     choices: Annotated[
         str | None, typer.Option("--choices", help="Options to choose from, as in 'a day|a week|a month'.")
     ] = None,
+    reader: Reader = None,
+    strict: Strict = False,
     top_k: TopK = None,
     index: Index = DEFAULT_INDEX,
     config: ConfigFile = None,
@@ -48,12 +55,15 @@ def ask(
     ] = None,
 ) -> None:
     """Answer a question from the documents, with the exact words cited."""
+    from ragqa.errors import UsageError
     from ragqa.pipeline import check_query, load_pipeline
 
     check_top_k(top_k)
     options = _options(choices)
-    if options and _reader(index, config) != "multiple_choice":
-        overrides = ["reader=multiple_choice", *overrides]
+    if options and reader not in (None, CHOOSES):
+        raise UsageError(f"--choices with --reader {reader}", accepted=f"--reader {CHOOSES}")
+    reader = CHOOSES if options else reader
+    overrides = reader_overrides(reader, strict, index, config, overrides)
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
@@ -62,14 +72,6 @@ def ask(
             answered = _answer_lines(pipeline, top_k, as_json, explain, options, stream)
     if not answered:
         raise typer.Exit(NO_ANSWER)
-
-
-def _reader(index: Path, config: Path | None) -> str:
-    """The reader that the file names, or the index remembers."""
-    from ragqa.config import load_config
-    from ragqa.indexing import remembered_config
-
-    return (load_config(config) if config else remembered_config(index)).reader.name
 
 
 def _options(text: str | None) -> tuple[str, ...]:

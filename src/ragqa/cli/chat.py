@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Overrides, TopK, asked_config, check_top_k
+from ragqa.cli.options import (
+    DEFAULT_INDEX,
+    ConfigFile,
+    Index,
+    Overrides,
+    Reader,
+    Strict,
+    TopK,
+    asked_config,
+    check_top_k,
+    reader_overrides,
+)
 
 DEFAULT_FOLDER = Path("conversations")
 
@@ -45,6 +56,8 @@ def chat(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show with each answer how it came about.")
     ] = False,
+    reader: Reader = None,
+    strict: Strict = False,
     top_k: TopK = None,
     index: Index = DEFAULT_INDEX,
     config: ConfigFile = None,
@@ -59,6 +72,7 @@ def chat(
         _write_examples(folder, examples)
     else:
         check_top_k(top_k)
+        overrides = reader_overrides(reader, strict, index, config, overrides)
         _talk(conversation, folder, explain, top_k, index, config, overrides)
 
 

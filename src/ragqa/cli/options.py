@@ -44,6 +44,60 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (one a line for several questions).")
 ]
 
+Reader = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME",
+        help="extractive quotes, generative writes, auto writes where both agree; short for --set reader.name=NAME.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Leave out the sentences of an answer that no passage bears out.")
+]
+
+
+def reader_overrides(
+    wanted: str | None, strict: bool, index: Path, config: Path | None, overrides: list[str]
+) -> list[str]:
+    """``overrides`` with the reader of ``--reader`` and with ``--strict``.
+
+    The options of a reader stay where the configuration already has that one, and go with any other.
+
+    Raises:
+        UsageError: there is no such reader.
+    """
+    from ragqa import plugins
+    from ragqa.errors import UsageError
+
+    known = plugins.names("readers")
+    if wanted is not None and wanted not in known:
+        raise UsageError(f"--reader {wanted!r}", accepted=", ".join(known))
+    if wanted is None and not strict:
+        return overrides
+    configured = _configured_reader(index, config)
+    chosen = [] if wanted in (None, configured) else [f"reader={wanted}"]
+    found = [*chosen, *overrides, *([f"reader.name={wanted}"] if wanted else [])]
+    return [*found, *_strictness(configured, found)] if strict else found
+
+
+def _configured_reader(index: Path, config: Path | None) -> str:
+    """The reader that the file names, or the index remembers."""
+    from ragqa.config import load_config
+    from ragqa.indexing import remembered_config
+
+    return (load_config(config) if config else remembered_config(index)).reader.name
+
+
+def _strictness(configured: str, overrides: list[str]) -> list[str]:
+    """The setting behind ``--strict``; none for a reader that only quotes."""
+    from ragqa import plugins
+
+    named = (o.partition("=") for o in overrides if o.partition("=")[0].strip() in ("reader", "reader.name"))
+    name = [configured, *(value.strip() for _, _, value in named)][-1]
+    is_able = name in plugins.names("readers") and "strict" in plugins.options("readers", name)
+    return ["reader.strict=true"] if is_able else []
+
 
 def asked_config(config: Path | None, overrides: list[str]) -> "Config | None":
     """The configuration a question was asked with; None lets the index's own stand."""

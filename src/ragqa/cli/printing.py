@@ -6,10 +6,14 @@ import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from ragqa.types import Answer, Citation, Hit
+from ragqa.sentences import cited_sentence
+from ragqa.types import Answer, Citation, Hit, passage_of
 
 _OPEN, _CLOSE = "\x02", "\x03"
 _STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
+
+UNSUPPORTED = "[unsupported]"
+"""What stands behind a sentence that nothing bears out."""
 
 
 def coloured(stream: TextIO) -> bool:
@@ -47,19 +51,19 @@ def place(doc_id: str, title: str, page: int | None) -> str:
     return plain(" › ".join(parts)) + (f" · page {page}" if page else "")
 
 
-def marked(sentence: str, quote: str) -> str:
+def marked(sentence: str, quote: str, indent: str = "  ") -> str:
     """``sentence`` wrapped and indented, the quoted words marked by style or by brackets."""
     sentence, quote = (" ".join(plain(text).split()) for text in (sentence, quote))
     if not coloured(sys.stdout):
-        return wrapped(sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1))
-    if not quote:
-        return wrapped(sentence)
+        return wrapped(sentence if sentence == quote else sentence.replace(quote, f"[{quote}]", 1), indent)
+    if quote in ("", sentence):
+        return wrapped(sentence, indent)
     before, words, after = sentence.partition(quote)
     # The style comes after the wrapping, which would count its codes as letters; it ends with each line.
-    lines = wrapped(f"{before}{_OPEN}{words}{_CLOSE}{after}", keep=_OPEN + _CLOSE).split("\n")
+    lines = wrapped(f"{before}{_OPEN}{words}{_CLOSE}{after}", indent, keep=_OPEN + _CLOSE).split("\n")
     begun = False
     for place, line in enumerate(lines):
-        styled = line.replace("  ", f"  {_OPEN}", 1) if begun else line
+        styled = line.replace(indent, indent + _OPEN, 1) if begun else line
         begun = (begun or _OPEN in line) and _CLOSE not in line
         lines[place] = styled + (_CLOSE if begun else "")
     return "\n".join(lines).replace(_OPEN, f"\x1b[{_STYLES['mark']}m").replace(_CLOSE, "\x1b[0m")
@@ -69,27 +73,69 @@ def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     """The lines of one answer, or of its absence with the nearest passage."""
     if answer.text is None:
         return _refusal_lines(answer, page_of_hit)
-    lines = [paint(plain(answer.text), "answer")]
-    if answer.citations:
+    return [*_text_lines(answer), *evidence_lines(answer)]
+
+
+def evidence_lines(answer: Answer) -> list[str]:
+    """What stands below the text of an answer: its sources, the confidence and the note."""
+    lines = []
+    if _is_plain(answer) and answer.citations:
         lines += _source_lines(answer, answer.citations[0])
+    elif answer.citations:
+        lines += ["", *_numbered_lines(answer), ""]
     lines.append(paint(f"  confidence {answer.confidence:.2f}", "dim"))
     if answer.note:
         lines.append(paint(wrapped(f"note: {answer.note}"), "dim"))
     return lines
 
 
+def _is_plain(answer: Answer) -> bool:
+    """Whether one source bears all of an answer out: then nothing needs a number."""
+    return len(answer.citations) <= 1 and all(s.citations for s in answer.sentences)
+
+
+def _text_lines(answer: Answer) -> list[str]:
+    """The text of an answer; where numbers are needed a line for each sentence, with those of its sources."""
+    text = answer.text or ""
+    if _is_plain(answer):
+        return [paint(plain(text), "answer")]
+    lines = []
+    for sentence in answer.sentences:
+        numbers = "".join(f"[{answer.citations.index(c) + 1}]" for c in sentence.citations)
+        styles = ("answer", "dim") if numbers else ("warn", "warn")
+        lines += _sentence_lines(text[sentence.start : sentence.end], numbers or UNSUPPORTED, *styles)
+    return lines
+
+
+def _sentence_lines(sentence: str, mark: str, style: str, mark_style: str) -> list[str]:
+    """A sentence wrapped, and a mark behind it."""
+    *lines, last = wrapped(f"{sentence} {mark}", "").split("\n")
+    end = last.removesuffix(mark)
+    return [
+        *(paint(line, style) for line in lines),
+        (paint(end, style) if end else "") + paint(mark, mark_style),
+    ]
+
+
+def _numbered_lines(answer: Answer) -> list[str]:
+    """The sentence around each citation behind its number, and where it stands."""
+    lines = []
+    for number, citation in enumerate(answer.citations, 1):
+        mark = f"  [{number}] "
+        sentence = marked(cited_sentence(citation, answer.hits), citation.quote, " " * len(mark))
+        lines += [mark + sentence.lstrip(" "), paint(" " * len(mark) + _place_of(answer, citation), "dim")]
+    return lines
+
+
+def _place_of(answer: Answer, citation: Citation) -> str:
+    passage = passage_of(citation, answer.hits)
+    return place(citation.doc_id, passage.title if passage else "", citation.page)
+
+
 def _source_lines(answer: Answer, citation: Citation) -> list[str]:
     """The sentence around a citation, and where it stands."""
-    title = next(
-        (
-            hit.passage.title
-            for hit in answer.hits
-            if hit.passage.doc_id == citation.doc_id and hit.passage.start <= citation.start < hit.passage.end
-        ),
-        "",
-    )
     said = [] if answer.sentence == answer.text else ["", marked(answer.sentence, citation.quote)]
-    return [*said, "", paint(f"  {place(citation.doc_id, title, citation.page)}", "dim")]
+    return [*said, "", paint(f"  {_place_of(answer, citation)}", "dim")]
 
 
 def _refusal_lines(answer: Answer, page: int | None) -> list[str]:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ragqa.types import Answer, Citation, Passage, Rewritten, Turn
+from ragqa.reports import sentence_records
+from ragqa.types import Answer, Citation, Passage, Rewritten, Turn, passage_of
 
 
 class Source(BaseModel):
@@ -30,6 +31,17 @@ class Read(BaseModel):
     text: str
 
 
+class Sentence(BaseModel):
+    """Characters ``start`` to ``end`` of an answer, and which of its citations (from 0) bear them out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    start: int
+    end: int
+    support: float
+    citations: tuple[int, ...] = ()
+
+
 class Exchange(BaseModel):
     """A question and what came of it; ``answer`` is null where the documents do not answer."""
 
@@ -43,6 +55,7 @@ class Exchange(BaseModel):
     sentence: str = ""
     note: str = ""
     citations: tuple[Source, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
     passage: Read | None = None
     time: str = ""
 
@@ -64,6 +77,7 @@ def exchange(question: str, rewritten: Rewritten, answer: Answer) -> Exchange:
         sentence=answer.sentence if answer.text is not None else "",
         note=answer.note,
         citations=tuple(_source(c) for c in answer.citations),
+        sentences=tuple(Sentence.model_validate(record) for record in sentence_records(answer)),
         passage=passage
         and Read(document=passage.doc_id, start=passage.start, title=passage.title, text=passage.text),
         time=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -82,9 +96,5 @@ def _source(citation: Citation) -> Source:
 
 def _read(answer: Answer) -> Passage | None:
     """The hit that holds the first citation, else the best one."""
-    for citation in answer.citations[:1]:
-        for hit in answer.hits:
-            passage = hit.passage
-            if passage.doc_id == citation.doc_id and passage.start <= citation.start < passage.end:
-                return passage
-    return answer.hits[0].passage if answer.hits else None
+    cited = passage_of(answer.citations[0], answer.hits) if answer.citations else None
+    return cited or (answer.hits[0].passage if answer.hits else None)

@@ -19,13 +19,26 @@ def as_markdown(name: str, exchanges: Sequence[Exchange]) -> str:
             lines += ["Not in these documents.", ""]
             continue
         lines += [f"**{_plain(exchange.answer)}** (confidence {exchange.confidence:.2f})", ""]
+        lines += _support_lines(exchange)
         if exchange.sentence and exchange.sentence != exchange.answer:
             lines += [f"> {_plain(exchange.sentence)}", ""]
-        for source in exchange.citations:
+        for number, source in enumerate(exchange.citations, 1):
             page = f", page {source.page}" if source.page else ""
-            lines.append(f"- {_plain(source.document)}{page}, characters {source.start}–{source.end}")
+            bullet = f"{number}." if len(exchange.citations) > 1 else "-"
+            lines.append(f"{bullet} {_plain(source.document)}{page}, characters {source.start}–{source.end}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _support_lines(exchange: Exchange) -> list[str]:
+    """The sentences of an answer with the numbers of their sources, where one source does not bear all of it out."""
+    if len(exchange.citations) <= 1 and all(sentence.citations for sentence in exchange.sentences):
+        return []
+    lines = []
+    for sentence in exchange.sentences:
+        numbers = ", ".join(str(place + 1) for place in sentence.citations) or "unsupported"
+        lines.append(f"- {_plain((exchange.answer or '')[sentence.start : sentence.end])} ({numbers})")
+    return [*lines, ""]
 
 
 def _plain(text: str) -> str:

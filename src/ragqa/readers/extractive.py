@@ -21,7 +21,7 @@ from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentence_around, sentences, term_weights
 from ragqa.spans import Reading, SpanScore, best_spans
-from ragqa.types import Answer, Citation, Hit, Passage, Query, Span
+from ragqa.types import Answer, Citation, Hit, Passage, Query, Span, Supported
 from ragqa.windows import TokenText, Window, Windower, lay_out, load_tokenizer, pad
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
@@ -176,14 +176,16 @@ class ExtractiveReader:
         start = passage.start + choice.span.start
         citation = Citation(passage.doc_id, start, start + len(quote), quote)
         details = {**choice.features, "threshold": threshold, "candidate": quote}
+        given = confidence >= threshold
         return Answer(
-            quote if confidence >= threshold else None,
+            quote if given else None,
             confidence,
-            (citation,) if confidence >= threshold else (),
+            (citation,) if given else (),
             tuple(hits),
             sentence=passage.text[around.start : around.end],
             note=choice.note,
             details=details,
+            sentences=(Supported(0, len(quote), 1.0, (citation,)),) if given else (),
         )
 
     @staticmethod

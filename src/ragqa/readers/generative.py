@@ -1,40 +1,26 @@
 """Writes the answer, and cites the words of the passages that bear it out.
 
 A language model of transformers goes on from a prompt with the question and as many hits as find room; ours, an
-encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). What is written counts only if the hits bear
-it out: they hold the very words, or a sentence with most of its terms. Its confidence is the mean probability of the
-tokens that were written, which nothing has calibrated.
+encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). Each sentence of what is written carries the
+words of the hits that bear it out (``ragqa.support``); where they bear out none, there is no answer. Its confidence is
+the mean probability of the tokens that were written, which nothing has calibrated.
 """
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ragqa import backbone, pretrained
-from ragqa.analysis import terms
 from ragqa.devices import choose_device, choose_precision
 from ragqa.errors import ConfigError
 from ragqa.protocols import Heard
-from ragqa.sentences import coverage, sentence_around, sentences
+from ragqa.sentences import cited_sentence, sentences
 from ragqa.streaming import Withheld, declines
-from ragqa.types import CLOSED_BOOK_NOTE, Answer, Citation, Hit, Passage, Query, Span
+from ragqa.support import cited, kept, support
+from ragqa.types import CLOSED_BOOK_NOTE, Answer, Hit, Query, Supported
 from ragqa.writing import Draft, open_writer
 
-LEAST_SUPPORT = 0.6
-"""Share of an answer's terms that a sentence must hold to bear it out."""
-
 _PRECISIONS = ("f32", "bf16")
-
-
-@dataclass(frozen=True, slots=True)
-class _Support:
-    """Where a passage bears an answer out, and how much of it, from 0 to 1."""
-
-    passage: Passage
-    span: Span
-    share: float
 
 
 class GenerativeReader:
@@ -50,6 +36,7 @@ class GenerativeReader:
         threshold: least confidence of an answer.
         closed_book: without any hit the model answers from the question alone, which nothing bears out and nothing is
             cited for; otherwise there is no answer then.
+        strict: sentences that nothing bears out are left out of the answer.
     """
 
     def __init__(
@@ -63,6 +50,7 @@ class GenerativeReader:
         max_answer_tokens: int = 64,
         threshold: float = 0.0,
         closed_book: bool = False,
+        strict: bool = False,
     ) -> None:
         if max_answer_tokens < 1:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
@@ -84,6 +72,7 @@ class GenerativeReader:
         )
         self._threshold = threshold
         self._closed_book = closed_book
+        self._strict = strict
 
     def read(
         self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None = None
@@ -102,46 +91,47 @@ class GenerativeReader:
         )
         if live is not None:
             live.end()
-        return [self._answer(draft, mine) for draft, mine in zip(drafts, hits, strict=True)]
+        return [self._answer(*one) for one in zip(queries, drafts, hits, strict=True)]
 
     def stream(self, query: Query, hits: Sequence[Hit], heard: Heard) -> Answer:
         """The answer that ``read`` gives, heard while it is written."""
         return self.read([query], [hits], heard)[0]
 
-    def _answer(self, draft: Draft, hits: Sequence[Hit]) -> Answer:
+    def _answer(self, query: Query, draft: Draft, hits: Sequence[Hit]) -> Answer:
         text = draft.text
         if self._closed_book and not hits:
             return self._from_memory(text, math.exp(draft.log_probability))
-        support = None if declines(text) else supported(text, draft.passages)
+        found = () if declines(text) else support(text, draft.passages, query.text)
+        citations = cited(found)
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
-        confidence = 0.0 if support is None else math.exp(draft.log_probability)
+        confidence = math.exp(draft.log_probability) if citations else 0.0
         details: dict[str, Any] = {
             "candidate": "" if declines(text) else text,
-            "support": 0.0 if support is None else support.share,
+            "support": sum(sentence.score for sentence in found) / max(1, len(found)),
+            "unsupported": sum(not sentence.citations for sentence in found),
             "passages": len(draft.passages),
             "left_out": draft.left_out,
             "threshold": self._threshold,
         }
-        if support is None or confidence < self._threshold:
+        if not citations or confidence < self._threshold:
             return Answer(None, confidence, (), tuple(hits), note=_note(draft), details=details)
-        passage, span = support.passage, support.span
-        quote = passage.text[span.start : span.end]
-        around = sentence_around(passage.text, span)
-        start = passage.start + span.start
+        if self._strict:
+            text, found = kept(text, found)
         return Answer(
             text,
             confidence,
-            (Citation(passage.doc_id, start, start + len(quote), quote),),
+            citations,
             tuple(hits),
-            sentence=passage.text[around.start : around.end],
+            sentence=cited_sentence(citations[0], hits),
             note=_note(draft),
             details=details,
+            sentences=found,
         )
 
     def _from_memory(self, text: str, confidence: float) -> Answer:
         """What was written without any passage."""
         candidate = "" if declines(text) else text
-        given = bool(candidate) and confidence >= self._threshold
+        given = bool(candidate) and confidence >= self._threshold and not self._strict
         details: dict[str, Any] = {"candidate": candidate, "threshold": self._threshold}
         return Answer(
             candidate if given else None,
@@ -150,30 +140,8 @@ class GenerativeReader:
             (),
             note=CLOSED_BOOK_NOTE,
             details=details,
+            sentences=tuple(Supported(s.start, s.end, 0.0) for s in sentences(candidate)) if given else (),
         )
-
-
-def supported(answer: str, passages: Sequence[Passage]) -> _Support | None:
-    """Where the passages bear ``answer`` out: its very words, in the first passage that has them, or the sentence
-    that holds the greatest share of its terms; None where none holds enough.
-    """
-    words = re.findall(r"\w+|[^\w\s]", answer)
-    if any(word[0].isalnum() for word in words):
-        # Not amid a word, where words are set apart by spaces.
-        before = r"(?<![a-z0-9])" if words[0][0].isascii() else ""
-        after = r"(?![a-z0-9])" if words[-1][-1].isascii() else ""
-        pattern = re.compile(before + r"\s*".join(map(re.escape, words)) + after, re.IGNORECASE)
-        for passage in passages:
-            if match := pattern.search(passage.text):
-                return _Support(passage, Span(match.start(), match.end()), 1.0)
-    asked = terms(answer)
-    best: _Support | None = None
-    for passage in passages:
-        for span in sentences(passage.text):
-            share = coverage(asked, passage.text[span.start : span.end], {}, unseen=1.0)
-            if share >= LEAST_SUPPORT and (best is None or share > best.share):
-                best = _Support(passage, span, share)
-    return best
 
 
 def _note(draft: Draft) -> str:
