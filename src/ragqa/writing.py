@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
+from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
 from ragqa.models.loading import quieten
 from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
 from ragqa.prompting import Prompter
+from ragqa.sampling import GREEDY, Sampling, before_stop, refuse_sampling, refuse_server_options
 from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.surface import Read, surface
 from ragqa.types import Passage, Span
@@ -23,32 +25,6 @@ PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 """How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
 
 _BATCH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What was written for one question, unjudged.
-
-    Attributes:
-        log_probability: the mean over the tokens.
-        passages: those that found room; the first may be cut at its end.
-        left_out: passages that found none.
-        is_cut: whether the first passage was cut.
-    """
-
-    text: str
-    log_probability: float
-    passages: tuple[Passage, ...]
-    left_out: int
-    is_cut: bool
-
-
-class Writer(Protocol):
-    """Questions with their passages, best first → what is written."""
-
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
-        ...
 
 
 class PromptedWriter:
@@ -62,8 +38,11 @@ class PromptedWriter:
         prompt: str = "zero_shot",
         max_tokens: int = PROMPT_TOKENS,
         max_answer_tokens: int = 64,
+        sampling: Sampling = GREEDY,
     ) -> None:
+        refuse_server_options(sampling)
         self._model, self._tokenizer, self._max_answer_tokens = model, tokenizer, max_answer_tokens
+        self._sampling = sampling
         room = min(max_tokens, model.room(max_answer_tokens))
         self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
 
@@ -74,10 +53,14 @@ class PromptedWriter:
             few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
             prompts = [self._prompter.prompt(question, mine) for question, mine in few]
             written = self._model.write(
-                [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
+                [prompt.ids for prompt in prompts],
+                self._tokenizer,
+                max_tokens=self._max_answer_tokens,
+                sampling=self._sampling,
             )
             for prompt, one in zip(prompts, written, strict=True):
-                text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
+                text = self._tokenizer.decode(one.ids, skip_special_tokens=True)
+                text = before_stop(text, self._sampling.stops).strip()
                 found.append(
                     Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
                 )
@@ -217,18 +200,22 @@ def open_writer(
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
     batch: int = _BATCH,
+    sampling: Sampling = GREEDY,
 ) -> Writer:
     """The writer of the model in ``folder``.
 
     Args:
         prompt: of a language model; the pointer needs none.
         max_tokens: for question and passages; None takes that of the kind.
+        sampling: how a language model chooses tokens; the pointer takes the likeliest.
 
     Raises:
+        ConfigError: the kind cannot choose tokens so.
         ModelError: no such model, or what it stands on is gone.
     """
     quieten()
     if is_pointer(folder):
+        refuse_sampling(sampling)
         return open_pointer(
             folder,
             device=device,
@@ -243,6 +230,7 @@ def open_writer(
         prompt=prompt,
         max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
         max_answer_tokens=max_answer_tokens,
+        sampling=sampling,
     )
 
 
