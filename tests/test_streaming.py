@@ -16,11 +16,12 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from ragqa import pretrained
 from ragqa.backbone import builtin_path
+from ragqa.drafts import Writer
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
 from ragqa.streaming import Detokenizer, Withheld
 from ragqa.types import Hit, Passage, Query
-from ragqa.writing import PromptedWriter, Writer, open_pointer, open_writer
+from ragqa.writing import PromptedWriter, open_pointer, open_writer
 
 TEXTS = [
     "The tower wasn't built in 1902 , but in 1931.",

@@ -13,6 +13,7 @@ RagqaError                   a mistake or a fault outside the code; printed as o
 │   └── IndexLocked          another process is writing to the index
 ├── ConversationError        a conversation that another process holds, or whose file cannot be written
 ├── ModelError               weights that are missing, damaged or of another kind
+├── EndpointError            a server that writes answers does not answer, or with something else
 └── TrainingError            data or settings from which nothing can be learned
 
 Each message says what was found, what is accepted and what to do next. Mistakes of the programmer raise
@@ -93,6 +94,10 @@ class ConversationError(RagqaError):
 
 class ModelError(RagqaError):
     """Model weights that are missing, damaged or of another kind."""
+
+
+class EndpointError(RagqaError):
+    """A server that does not answer, or with something else."""
 
 
 class TrainingError(RagqaError):

@@ -42,12 +42,14 @@ class Prompt:
         passages: those that found room, in their order; the first may be cut at the end of a sentence.
         left_out: passages that found none.
         is_cut: whether the first passage was cut.
+        text: what the ids stand for, without a chat template.
     """
 
     ids: tuple[int, ...]
     passages: tuple[Passage, ...]
     left_out: int
     is_cut: bool
+    text: str = ""
 
 
 class Prompter:
@@ -86,10 +88,12 @@ class Prompter:
             more = self._ids(language, question, (*kept, passage))
             if len(more) <= self._max_tokens:
                 kept, ids = (*kept, passage), more
+        is_cut = False
         if passages and not kept:
             kept, ids = self._cut(language, question, passages[0])
-            return Prompt(tuple(ids), kept, len(passages) - len(kept), is_cut=bool(kept))
-        return Prompt(tuple(ids), kept, len(passages) - len(kept), is_cut=False)
+            is_cut = bool(kept)
+        text = self._text(language, question, kept)
+        return Prompt(tuple(ids), kept, len(passages) - len(kept), is_cut, text)
 
     def answer_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of an answer with the one that ends it."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ragqa.prompting import NOT_HERE
 from ragqa.protocols import Heard
+from ragqa.sampling import before_stop, safe_before_stop
+from ragqa.trickle import Trickle
 
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _INCOMPLETE = "\ufffd"
@@ -22,6 +24,7 @@ class Detokenizer:
         decode: token ids → text.
         pieces: token ids → how the vocabulary writes them; tells bytes from other tokens.
         heard: gets a piece for each token, the empty one too; the pieces together are the text.
+        stops: the text ends before any of these.
     """
 
     def __init__(
@@ -29,8 +32,9 @@ class Detokenizer:
         decode: Callable[[Sequence[int]], str],
         pieces: Callable[[Sequence[int]], Sequence[str | None]],
         heard: Heard | None = None,
+        stops: Sequence[str] = (),
     ) -> None:
-        self._decode, self._pieces, self._heard = decode, pieces, heard
+        self._decode, self._pieces, self._heard, self._stops = decode, pieces, heard, list(stops)
         self._ids: list[int] = []
         self._given = ""
         self._bytes = 0
@@ -41,11 +45,12 @@ class Detokenizer:
         (piece,) = self._pieces([token])
         # Bytes become characters when all that follow one another are known.
         self._bytes = self._bytes + 1 if piece and _BYTE.fullmatch(piece) else 0
-        self._give(_settled(self._decode(self._ids[: len(self._ids) - self._bytes])))
+        text = _settled(self._decode(self._ids[: len(self._ids) - self._bytes]))
+        self._give(safe_before_stop(text, self._stops).rstrip())
 
     def end(self) -> str:
         """The whole text; no token follows."""
-        self._give(self._decode(self._ids).strip())
+        self._give(before_stop(self._decode(self._ids), self._stops).strip())
         return self._given
 
     def _give(self, text: str) -> None:
@@ -69,15 +74,19 @@ def _settled(text: str) -> str:
 class Withheld:
     """Passes on what an answer says, as soon as it is none of the phrases that say there is no answer.
 
-    A text that begins with one of them is never passed on.
+    A text that begins with one of them is never passed on, nor what ``Trickle`` drops.
     """
 
     def __init__(self, heard: Heard) -> None:
         self._heard = heard
         self._held: str | None = ""
+        self._trickle = Trickle()
 
     def hear(self, piece: str) -> None:
         """The next piece of what is written."""
+        self._pass(self._trickle.feed(piece))
+
+    def _pass(self, piece: str) -> None:
         if self._held is None:
             self._heard(piece)
             return
@@ -88,6 +97,8 @@ class Withheld:
 
     def end(self) -> None:
         """Nothing follows: what might have become a refusal and did not is passed on."""
+        if rest := self._trickle.finish():
+            self._pass(rest)
         if self._held and not declines(self._held):
             self._release()
 

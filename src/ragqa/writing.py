@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
+from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
 from ragqa.prompting import Prompter
 from ragqa.protocols import Heard
+from ragqa.sampling import GREEDY, Sampling, refuse_sampling, refuse_server_options
 from ragqa.sources import (
     ANSWER,
     ASK,
@@ -42,39 +44,6 @@ PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 _BATCH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What was written for one question, unjudged.
-
-    Attributes:
-        log_probability: the mean over the tokens.
-        passages: those that found room; the first may be cut at its end.
-        left_out: passages that found none.
-        is_cut: whether the first passage was cut.
-    """
-
-    text: str
-    log_probability: float
-    passages: tuple[Passage, ...]
-    left_out: int
-    is_cut: bool
-
-
-class Writer(Protocol):
-    """Questions with their passages, best first → what is written."""
-
-    def write(
-        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
-    ) -> list[Draft]:
-        """One draft for each question.
-
-        Args:
-            heard: of one question alone: gets its text piece by piece; together the pieces are ``Draft.text``.
-                The empty piece says that the writing goes on; what ``heard`` raises ends it.
-        """
-        ...
-
-
 class PromptedWriter:
     """A language model of transformers behind a prompt."""
 
@@ -86,8 +55,11 @@ class PromptedWriter:
         prompt: str = "zero_shot",
         max_tokens: int = PROMPT_TOKENS,
         max_answer_tokens: int = 64,
+        sampling: Sampling = GREEDY,
     ) -> None:
+        refuse_server_options(sampling)
         self._model, self._tokenizer, self._max_answer_tokens = model, tokenizer, max_answer_tokens
+        self._sampling = sampling
         room = min(max_tokens, model.room(max_answer_tokens))
         self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
 
@@ -104,6 +76,7 @@ class PromptedWriter:
                 [prompt.ids for prompt in prompts],
                 self._tokenizer,
                 max_tokens=self._max_answer_tokens,
+                sampling=self._sampling,
                 heard=None if live is None else live.add,
             )
             for prompt, one in zip(prompts, written, strict=True):
@@ -122,7 +95,7 @@ class PromptedWriter:
 
     def _detokenizer(self, heard: Heard | None = None) -> Detokenizer:
         decode = partial(self._tokenizer.decode, skip_special_tokens=True)
-        return Detokenizer(decode, self._tokenizer.convert_ids_to_tokens, heard)
+        return Detokenizer(decode, self._tokenizer.convert_ids_to_tokens, heard, self._sampling.stops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +125,6 @@ class Pointing(Protocol):
         Args:
             heard: gets each token of the first question as it is written, and whether it was copied.
         """
-        ...
 
 
 class PointerWriter:
@@ -287,6 +259,7 @@ def open_writer(
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
     batch: int = _BATCH,
+    sampling: Sampling = GREEDY,
 ) -> Writer:
     """The writer of the model in ``folder``.
 
@@ -294,11 +267,14 @@ def open_writer(
         precision: f32 or bf16.
         prompt: of a language model; the pointer needs none.
         max_tokens: for question and passages; None takes that of the kind.
+        sampling: how a language model chooses tokens; the pointer takes the likeliest.
 
     Raises:
+        ConfigError: the kind cannot choose tokens so.
         ModelError: no such model, or what it stands on is gone.
     """
     if is_pointer(folder):
+        refuse_sampling(sampling)
         max_tokens = SOURCE_TOKENS if max_tokens is None else max_tokens
         options: dict[str, Any] = {
             "max_tokens": max_tokens,
@@ -318,6 +294,7 @@ def open_writer(
         prompt=prompt,
         max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
         max_answer_tokens=max_answer_tokens,
+        sampling=sampling,
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from ragqa.drafts import Draft
 from ragqa.errors import ConfigError
 from ragqa.readers import generative
 from ragqa.types import Answer, Hit, Passage, Query
-from ragqa.writing import Draft
 
 TEXT = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
 HITS = [Hit(Passage("bridge.md", 20, 20 + len(TEXT), TEXT, "The Orchard Bridge"), 1.0)]

@@ -1,7 +1,7 @@
 """A language model that writes answers: any sequence-to-sequence or causal model of transformers."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ragqa.backbone import digest
 from ragqa.errors import ModelError
 from ragqa.models.loading import apply_stored, load_transformer
 from ragqa.protocols import Tuning
+from ragqa.sampling import GREEDY, Sampling
 from ragqa.surface import Written
 
 IGNORED = -100
@@ -102,29 +103,44 @@ class Generator(nn.Module):
         *,
         max_tokens: int,
         sample: bool = False,
+        sampling: Sampling = GREEDY,
         heard: Callable[[int], None] | None = None,
     ) -> list[Written]:
-        """What the model writes for each prompt: the likeliest token each time, or a draw.
+        """What the model writes for each prompt: the likeliest token each time, a draw, or what ``sampling`` says.
 
         Args:
             heard: gets each token as it is written, where there is one prompt.
         """
+        choosing = {"do_sample": sample} if sampling == GREEDY else _choosing(sampling, tokenizer)
+        with torch.random.fork_rng(enabled=sampling.seed is not None):
+            if sampling.seed is not None:
+                torch.manual_seed(sampling.seed)
+            return self._written(prompts, tokenizer, max_tokens, choosing, heard)
+
+    def _written(
+        self,
+        prompts: Sequence[Sequence[int]],
+        tokenizer: Any,
+        max_tokens: int,
+        choosing: Mapping[str, Any],
+        heard: Callable[[int], None] | None,
+    ) -> list[Written]:
         if not self.is_seq2seq and hasattr(self.encoder, "prompt_encoder"):
             # peft counts places from the left, padding included: rows of one batch have one length.
             found: dict[int, Written] = {}
             for length in {len(prompt) for prompt in prompts}:
                 rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
-                written = self._write([prompts[row] for row in rows], tokenizer, max_tokens, sample, heard)
+                written = self._write([prompts[row] for row in rows], tokenizer, max_tokens, choosing, heard)
                 found |= zip(rows, written, strict=True)
             return [found[row] for row in range(len(prompts))]
-        return self._write(prompts, tokenizer, max_tokens, sample, heard)
+        return self._write(prompts, tokenizer, max_tokens, choosing, heard)
 
     def _write(
         self,
         prompts: Sequence[Sequence[int]],
         tokenizer: Any,
         max_tokens: int,
-        sample: bool,
+        choosing: Mapping[str, Any],
         heard: Callable[[int], None] | None,
     ) -> list[Written]:
         longest = max(map(len, prompts))
@@ -144,8 +160,8 @@ class Generator(nn.Module):
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 max_new_tokens=max_tokens,
-                do_sample=sample,
                 num_beams=1,
+                **choosing,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=sorted(ends),
                 output_logits=True,
@@ -175,6 +191,23 @@ class _Streamer:
 
     def end(self) -> None:
         """Nothing is held back here."""
+
+
+def _choosing(sampling: Sampling, tokenizer: Any) -> dict[str, Any]:
+    """``sampling`` in the words of transformers, whose own default would draw from the 50 likeliest only."""
+    found: dict[str, Any] = {"do_sample": sampling.temperature > 0}
+    if found["do_sample"]:
+        found |= {
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k or 0,
+            "top_p": sampling.top_p or 1.0,
+        }
+        found |= {} if sampling.min_p is None else {"min_p": sampling.min_p}
+    if sampling.repetition_penalty is not None:
+        found["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.stops:
+        found |= {"stop_strings": sampling.stops, "tokenizer": tokenizer}
+    return found
 
 
 def is_writer(folder: Path) -> bool:

@@ -3,22 +3,26 @@
 A language model of transformers goes on from a prompt with the question and as many hits as find room; ours, an
 encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). Each sentence of what is written carries the
 words of the hits that bear it out (``ragqa.support``); where they bear out none, there is no answer. Its confidence is
-the mean probability of the tokens that were written, which nothing has calibrated.
+the mean probability of the tokens that were written, which nothing has calibrated; of a server that tells no
+probabilities, how well its sentences are borne out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragqa import backbone, pretrained
 from ragqa.devices import choose_device, choose_precision
+from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
 from ragqa.protocols import Heard
+from ragqa.sampling import sampling_of
 from ragqa.sentences import cited_sentence, sentences
 from ragqa.streaming import Withheld, declines
 from ragqa.support import cited, kept, support
+from ragqa.trickle import trickled
 from ragqa.types import CLOSED_BOOK_NOTE, Answer, Hit, Query, Supported
-from ragqa.writing import Draft, open_writer
+from ragqa.writing import open_writer
 
 _PRECISIONS = ("f32", "bf16")
 
@@ -37,6 +41,13 @@ class GenerativeReader:
         closed_book: without any hit the model answers from the question alone, which nothing bears out and nothing is
             cited for; otherwise there is no answer then.
         strict: sentences that nothing bears out are left out of the answer.
+        base_url: of a server that speaks the OpenAI protocol, which question and passages are sent to; ``model`` is a
+            name on that server then, and a prompt takes 2,048 tokens if nothing else is said. The key is in the
+            environment: ``RAGQA_API_KEY``, else ``OPENAI_API_KEY``.
+        generation: how tokens are chosen: temperature, top_p, top_k, min_p, repetition_penalty, stop, seed, and for a
+            server extra_body; the likeliest each time if nothing is said.
+        timeout_seconds: the longest wait for a server.
+        retries: how often a server is asked again after a fault that may pass.
     """
 
     def __init__(
@@ -51,24 +62,31 @@ class GenerativeReader:
         threshold: float = 0.0,
         closed_book: bool = False,
         strict: bool = False,
+        base_url: str | None = None,
+        generation: dict[str, Any] | None = None,
+        timeout_seconds: float = 120.0,
+        retries: int = 2,
     ) -> None:
         if max_answer_tokens < 1:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
         if not 0 <= threshold <= 1:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
-        device = choose_device(device)
-        precision = choose_precision(precision, device)
-        if precision not in _PRECISIONS:
-            raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_PRECISIONS)}")
-        self._writer = open_writer(
-            pretrained.folder_of("generator", model)
-            if model == backbone.BUILTIN
-            else backbone.resolve(model),
-            device=device,
-            precision=precision,
-            prompt=prompt,
-            max_tokens=max_prompt_tokens,
-            max_answer_tokens=max_answer_tokens,
+        if not 0 < timeout_seconds <= 86_400:
+            raise ConfigError(
+                f"reader.timeout_seconds = {timeout_seconds}", accepted="more than 0, up to a day"
+            )
+        if not 0 <= retries <= 100:
+            raise ConfigError(f"reader.retries = {retries}", accepted="0 to 100")
+        options = {
+            "prompt": prompt,
+            "max_tokens": max_prompt_tokens,
+            "max_answer_tokens": max_answer_tokens,
+            "sampling": sampling_of(generation),
+        }
+        self._writer = (
+            _local(model, device, precision, options)
+            if base_url is None
+            else _remote(base_url, model, timeout_seconds, retries, options)
         )
         self._threshold = threshold
         self._closed_book = closed_book
@@ -98,23 +116,24 @@ class GenerativeReader:
         return self.read([query], [hits], heard)[0]
 
     def _answer(self, query: Query, draft: Draft, hits: Sequence[Hit]) -> Answer:
-        text = draft.text
+        text, is_endless = trickled(draft.text)
         if self._closed_book and not hits:
             return self._from_memory(text, math.exp(draft.log_probability))
         found = () if declines(text) else support(text, draft.passages, query.text)
         citations = cited(found)
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
-        confidence = math.exp(draft.log_probability) if citations else 0.0
+        confidence = _confidence(draft, found) if citations else 0.0
+        note = _note(draft, is_empty=not text, is_endless=is_endless)
         details: dict[str, Any] = {
             "candidate": "" if declines(text) else text,
-            "support": sum(sentence.score for sentence in found) / max(1, len(found)),
+            "support": _mean_support(found),
             "unsupported": sum(not sentence.citations for sentence in found),
             "passages": len(draft.passages),
             "left_out": draft.left_out,
             "threshold": self._threshold,
         }
         if not citations or confidence < self._threshold:
-            return Answer(None, confidence, (), tuple(hits), note=_note(draft), details=details)
+            return Answer(None, confidence, (), tuple(hits), note=note, details=details)
         if self._strict:
             text, found = kept(text, found)
         return Answer(
@@ -123,7 +142,7 @@ class GenerativeReader:
             citations,
             tuple(hits),
             sentence=cited_sentence(citations[0], hits),
-            note=_note(draft),
+            note=note,
             details=details,
             sentences=found,
         )
@@ -144,10 +163,51 @@ class GenerativeReader:
         )
 
 
-def _note(draft: Draft) -> str:
-    said = []
+def _confidence(draft: Draft, found: Sequence[Supported]) -> float:
+    return math.exp(draft.log_probability) if draft.is_measured else _mean_support(found)
+
+
+def _mean_support(found: Sequence[Supported]) -> float:
+    return sum(sentence.score for sentence in found) / max(1, len(found))
+
+
+def _note(draft: Draft, *, is_empty: bool, is_endless: bool) -> str:
+    said = [draft.note] if draft.note else []
     if draft.left_out:
         said.append(f"{draft.left_out} of the passages found no room in the prompt")
     if draft.is_cut:
         said.append("the passage was cut to find room")
+    if is_empty and draft.passages and not draft.note:
+        said.append("the model wrote nothing")
+    if is_endless:
+        said.append("the model repeated itself without end and was cut off")
     return "; ".join(said)
+
+
+def _local(model: str, device: str, precision: str, options: Mapping[str, Any]) -> Writer:
+    """The writer of a model in this process."""
+    device = choose_device(device)
+    precision = choose_precision(precision, device)
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_PRECISIONS)}")
+    folder = (
+        pretrained.folder_of("generator", model) if model == backbone.BUILTIN else backbone.resolve(model)
+    )
+    return open_writer(folder, device=device, precision=precision, **options)
+
+
+def _remote(
+    base_url: str, model: str, timeout_seconds: float, retries: int, options: Mapping[str, Any]
+) -> Writer:
+    """The writer of a model behind a server."""
+    if model == backbone.BUILTIN:
+        raise ConfigError(
+            "reader.base_url is set, but not which model of that server writes",
+            accepted="reader.model=NAME",
+            next_step=f"ragqa doctor --set reader.base_url={base_url}, which lists them",
+        )
+    from ragqa.endpoint import Endpoint
+    from ragqa.endpoint_writer import EndpointWriter
+
+    endpoint = Endpoint(base_url, model, timeout_seconds=timeout_seconds, retries=retries)
+    return EndpointWriter(endpoint, **options)

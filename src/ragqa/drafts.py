@@ -1,0 +1,45 @@
+"""What a writer hands to the reader, and what every writer can do; knows no model library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ragqa.protocols import Heard
+from ragqa.types import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was written for one question, unjudged.
+
+    Attributes:
+        log_probability: the mean over the tokens.
+        passages: those that found room; the first may be cut at its end.
+        left_out: passages that found none.
+        is_cut: whether the first passage was cut.
+        is_measured: False where nobody tells how likely the tokens were; ``log_probability`` is 0 then.
+        note: what a user should know of how it was written.
+    """
+
+    text: str
+    log_probability: float
+    passages: tuple[Passage, ...]
+    left_out: int
+    is_cut: bool
+    is_measured: bool = True
+    note: str = ""
+
+
+class Writer(Protocol):
+    """Questions with their passages, best first → what is written."""
+
+    def write(
+        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+    ) -> list[Draft]:
+        """One draft for each question.
+
+        Args:
+            heard: of one question alone: gets its text piece by piece; together the pieces are ``Draft.text``.
+                The empty piece says that the writing goes on; what ``heard`` raises ends it.
+        """
+        ...

@@ -1,0 +1,130 @@
+"""Writes with a model behind an OpenAI-compatible server: the templates of local models, as one message of a chat.
+
+No tokenizer of the server is known. Tokens are counted with the backbone's, 30,000 English word pieces, of which a
+text takes as many as of a language model's larger vocabulary or more; where it knows a script badly, a quarter of the
+UTF-8 bytes is counted.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from ragqa import backbone
+from ragqa.drafts import Draft
+from ragqa.endpoint import Endpoint, Reply
+from ragqa.prompting import Prompter
+from ragqa.protocols import Heard
+from ragqa.sampling import Sampling, before_stop
+from ragqa.trickle import Trickle
+from ragqa.types import Passage
+from ragqa.windows import load_tokenizer
+
+PROMPT_TOKENS = 2048
+"""How many tokens a prompt may take if nothing else is said: any server's model reads twice as many."""
+
+_CHARACTERS_A_TOKEN = 40
+"""More than the longest tokens have: a server that writes more does not keep to ``max_tokens``."""
+
+
+class EndpointWriter:
+    """Asks the server question by question.
+
+    Args:
+        prompt: the template, by name or as a Jinja file.
+        max_tokens: of a prompt, counted as the module says; passages that find no room in them are left out.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        prompt: str = "zero_shot",
+        max_tokens: int | None = None,
+        max_answer_tokens: int = 64,
+        sampling: Sampling,
+    ) -> None:
+        self._endpoint, self._sampling, self._max_answer_tokens = endpoint, sampling, max_answer_tokens
+        room = PROMPT_TOKENS if max_tokens is None else max_tokens
+        self._prompter = Prompter(_Counter(backbone.builtin_path()), template=prompt, max_tokens=room)
+
+    def write(
+        self,
+        questions: Sequence[str],
+        passages: Sequence[Sequence[Passage]],
+        heard: Heard | None = None,
+    ) -> list[Draft]:
+        """One draft for each question.
+
+        Args:
+            heard: gets the pieces of the only question's answer as they come; together they are its text.
+
+        Raises:
+            EndpointError: the server does not answer, or with something else.
+            ConfigError: a question that finds no room.
+        """
+        return [
+            self._draft(question, mine, heard) for question, mine in zip(questions, passages, strict=True)
+        ]
+
+    def _draft(self, question: str, passages: Sequence[Passage], heard: Heard | None) -> Draft:
+        prompt = self._prompter.prompt(question, passages)
+        trickle = Trickle()
+        most = _CHARACTERS_A_TOKEN * self._max_answer_tokens
+
+        def go_on(piece: str) -> bool:
+            passed = trickle.feed(piece)
+            if heard is not None:
+                heard(passed)
+            return not trickle.is_endless and len(trickle.text) <= most
+
+        reply = self._endpoint.chat(self._request(prompt.text), None if heard is None else go_on)
+        if heard is None:
+            trickle.feed(before_stop(reply.text, self._sampling.stops))
+        if (rest := trickle.finish()) and heard is not None:
+            heard(rest)
+        told = reply.log_probabilities
+        return Draft(
+            trickle.text,
+            sum(told) / len(told) if told else 0.0,
+            prompt.passages,
+            prompt.left_out,
+            prompt.is_cut,
+            is_measured=bool(told),
+            note=_note(reply, trickle),
+        )
+
+    def _request(self, text: str) -> dict[str, Any]:
+        given = self._sampling.given()
+        extra = given.pop("extra_body", {})
+        return {
+            "model": self._endpoint.model,
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": self._max_answer_tokens,
+            "temperature": self._sampling.temperature,
+            "logprobs": True,
+            **given,
+            **extra,
+        }
+
+
+def _note(reply: Reply, trickle: Trickle) -> str:
+    if reply.ended:
+        return ""
+    return (
+        "the answer ends at max_answer_tokens"
+        if trickle.text
+        else "max_answer_tokens went by without an answer"
+    )
+
+
+class _Counter:
+    """Counts tokens, and looks to a ``Prompter`` like a tokenizer of transformers without a chat template."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer: Tokenizer = load_tokenizer(folder)
+
+    def __call__(self, text: str) -> dict[str, range]:
+        pieces = len(self._tokenizer.encode(text).ids)
+        return {"input_ids": range(max(pieces, len(text.encode()) // 4))}
