@@ -189,7 +189,12 @@ def test_ctrl_c_stops_an_answer_and_not_the_program(
         return read(self, queries, hits)
 
     monkeypatch.setattr(ExtractiveReader, "read", slow)
-    done = chat(ragqa, folder, f"How slow is it?\n{DESIGNER}\n", "--conversation", "stopped")
+    # A test run that a script started in the background inherits "ignore Ctrl-C".
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = chat(ragqa, folder, f"How slow is it?\n{DESIGNER}\n", "--conversation", "stopped")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.code == 0
     assert done.err == "stopped\n"
     assert "Keller" in done.out

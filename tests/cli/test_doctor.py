@@ -18,7 +18,7 @@ def test_everything_is_present_here(ragqa: Any) -> None:
         "pretrained/reranker",
         "pretrained/choice",
         "all-MiniLM-L6-v2",
-        "readers: extractive",
+        "readers: auto, extractive",
         ".pdf",
         "openvino 20",
     ):
