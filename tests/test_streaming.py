@@ -1,6 +1,8 @@
 """Text while it is written: what was heard is the text, from every kind of tokenizer, and no refusal is heard."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_letters
@@ -15,7 +17,7 @@ from transformers import BartConfig, BartForConditionalGeneration, GPT2Config, G
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from ragqa import pretrained
-from ragqa.backbone import builtin_path
+from ragqa.backbone import builtin_path, child_environment
 from ragqa.drafts import Writer
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
@@ -226,6 +228,18 @@ def test_the_shipped_generator_writes_as_it_does_in_training(shipped: Writer) ->
     for mine, theirs in zip(shipped.write(asked, read), trained.write(asked, read), strict=True):
         assert (mine.text, mine.passages) == (theirs.text, theirs.passages)
         assert mine.log_probability == pytest.approx(theirs.log_probability, abs=1e-3)
+
+
+def test_the_shipped_generator_is_served_without_torch(shipped: Writer) -> None:
+    """What takes seconds to import is not."""
+    code = (
+        "import sys; from ragqa.readers.generative import GenerativeReader; GenerativeReader(); "
+        "print([name for name in ('torch', 'transformers', 'peft', 'nncf') if name in sys.modules])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=child_environment(), capture_output=True, text=True, check=True
+    )
+    assert child.stdout.strip() == "[]"
 
 
 def test_whoever_listens_can_end_the_writing(shipped: Writer) -> None:

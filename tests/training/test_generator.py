@@ -30,11 +30,12 @@ from ragqa.indexing import build_index
 from ragqa.models.generator import IGNORED, Generator, load_generator, load_writer_tokenizer
 from ragqa.pipeline import load_pipeline
 from ragqa.prompting import Prompter
+from ragqa.readers.generative import GenerativeReader
 from ragqa.training.objectives.generation import WritingObjective
 from ragqa.training.run import finetune
 from ragqa.training.settings import GeneratorRun, load_run
 from ragqa.training.targets.generator import written_scores
-from ragqa.types import Example, Query
+from ragqa.types import Example, Hit, Passage, Query
 
 TUNINGS = plugins.names("tuning")
 ANIMALS = [f"animal{n}" for n in range(50)]
@@ -377,6 +378,21 @@ def test_a_run_with_a_reward_and_smoothing_trains_to_the_end(base: tuple[str, Pa
     )
     finetune(run, resume=False, report=said.append)
     assert all(np.isfinite(values["loss"]) for values in said if "loss" in values)
+
+
+def test_a_trained_model_is_heard_as_it_answers(base: tuple[str, Path], template: Path) -> None:
+    _, folder = base
+    reader = GenerativeReader(model=str(folder), prompt=str(template), max_answer_tokens=4)
+    for number, animal in enumerate(ANIMALS[::5]):
+        text = f"the {animal} lives in the {place(5 * number, 0)} by day"
+        query, hits = (
+            Query(f"where does the {animal} live by day ?"),
+            [Hit(Passage("a", 0, len(text), text), 1.0)],
+        )
+        heard: list[str] = []
+        answer = reader.stream(query, hits, heard.append)
+        assert "".join(heard) == answer.text == place(5 * number, 0)
+        assert answer == reader.read([query], [hits])[0]
 
 
 def test_answers_carry_the_words_that_bear_them_out(base: tuple[str, Path], tmp_path: Path) -> None:
