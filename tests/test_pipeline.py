@@ -174,7 +174,7 @@ def test_a_record_has_the_promised_keys(pipeline: Pipeline) -> None:
     question = "Who sells tickets for the night train?"
     record = json.loads(json.dumps(answer_record(question, pipeline.ask(question), pipeline)))
     promised = {"query", "answer", "confidence", "citations", "hits", "timings"}
-    assert record.keys() == promised | {"sentence", "note"}
+    assert record.keys() == promised | {"sentence", "sentences", "note"}
     assert record["query"] == question
     assert all(c.keys() == {"document", "page", "start", "end", "quote"} for c in record["citations"])
     for hit in record["hits"]:
