@@ -120,7 +120,9 @@ class Answer:
     """``text is None`` means: not in these documents. ``confidence`` is a calibrated probability.
 
     ``sentence`` is the sentence of the document around the (first) citation, ``note`` what the user should know
-    of how the answer was found, ``details`` the reader's figures for ``--explain``.
+    of how the answer was found, ``details`` the reader's figures for ``--explain``. Where the answer had to fit a JSON
+    Schema, ``data`` is the value that ``text`` writes down, and ``failure`` says why what was written would not do:
+    then ``text is None`` says nothing of the documents.
     """
 
     text: str | None
@@ -130,6 +132,8 @@ class Answer:
     sentence: str = ""
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    data: Any = None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from ragqa.errors import ConfigError
 from ragqa.models.generator import Generator, load_generator, load_writer_tokenizer
 from ragqa.models.loading import quieten
 from ragqa.models.pointer import ANSWER, ASK, MAX_WRITTEN_TOKENS, PointerModel
-from ragqa.prompting import Prompter
+from ragqa.prompting import Fault
+from ragqa.recipe import Recipe
 from ragqa.sources import ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.surface import Read, surface
 from ragqa.types import Passage, Span
@@ -34,6 +35,11 @@ class Draft:
         passages: those that found room; the first may be cut at its end.
         left_out: passages that found none.
         is_cut: whether the first passage was cut.
+        prompt_tokens: all that the model read.
+        shots: worked examples in the prompt.
+        shots_left_out: those that found no room.
+        fault: why it would not do, where it had to fit a JSON Schema.
+        tries: how often it was written.
     """
 
     text: str
@@ -41,6 +47,11 @@ class Draft:
     passages: tuple[Passage, ...]
     left_out: int
     is_cut: bool
+    prompt_tokens: int = 0
+    shots: int = 0
+    shots_left_out: int = 0
+    fault: str = ""
+    tries: int = 1
 
 
 class Writer(Protocol):
@@ -59,27 +70,43 @@ class PromptedWriter:
         model: Generator,
         tokenizer: Any,
         *,
-        prompt: str = "zero_shot",
+        recipe: Recipe,
         max_tokens: int = PROMPT_TOKENS,
         max_answer_tokens: int = 64,
     ) -> None:
         self._model, self._tokenizer, self._max_answer_tokens = model, tokenizer, max_answer_tokens
         room = min(max_tokens, model.room(max_answer_tokens))
-        self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
+        self._prompter = recipe.prompter(tokenizer, room)
 
-    def write(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> list[Draft]:
-        """One draft for each question."""
+    def write(
+        self,
+        questions: Sequence[str],
+        passages: Sequence[Sequence[Passage]],
+        *,
+        faults: Sequence[Fault | None] | None = None,
+    ) -> list[Draft]:
+        """One draft for each question; ``faults`` are those of what was written for it before."""
+        faults = [None] * len(questions) if faults is None else faults
         found: list[Draft] = []
         for at in range(0, len(questions), _BATCH):
-            few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
-            prompts = [self._prompter.prompt(question, mine) for question, mine in few]
+            few = zip(*(all_[at : at + _BATCH] for all_ in (questions, passages, faults)), strict=True)
+            prompts = [self._prompter.prompt(question, mine, fault) for question, mine, fault in few]
             written = self._model.write(
                 [prompt.ids for prompt in prompts], self._tokenizer, max_tokens=self._max_answer_tokens
             )
             for prompt, one in zip(prompts, written, strict=True):
                 text = self._tokenizer.decode(one.ids, skip_special_tokens=True).strip()
                 found.append(
-                    Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
+                    Draft(
+                        text,
+                        one.log_probability,
+                        prompt.passages,
+                        prompt.left_out,
+                        prompt.is_cut,
+                        prompt_tokens=len(prompt.ids),
+                        shots=prompt.shots,
+                        shots_left_out=prompt.shots_left_out,
+                    )
                 )
         return found
 
@@ -213,22 +240,29 @@ def open_writer(
     *,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
-    prompt: str = "zero_shot",
+    recipe: Recipe | None = None,
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
     batch: int = _BATCH,
-) -> Writer:
+) -> "PromptedWriter | PointerWriter":
     """The writer of the model in ``folder``.
 
     Args:
-        prompt: of a language model; the pointer needs none.
+        recipe: of a language model; the pointer follows none.
         max_tokens: for question and passages; None takes that of the kind.
 
     Raises:
         ModelError: no such model, or what it stands on is gone.
+        ConfigError: a prompt, worked examples or a schema for a model that follows no prompt.
     """
     quieten()
+    recipe = recipe or Recipe()
     if is_pointer(folder):
+        if not recipe.is_plain:
+            raise ConfigError(
+                f"the generator in {folder} follows no prompt, takes no examples and no schema",
+                accepted="reader.model: the folder of a language model, such as T5, Llama or Qwen",
+            )
         return open_pointer(
             folder,
             device=device,
@@ -240,8 +274,8 @@ def open_writer(
     return PromptedWriter(
         load_generator(folder).to(device, dtype),
         load_writer_tokenizer(folder),
-        prompt=prompt,
-        max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
+        recipe=recipe,
+        max_tokens=PROMPT_TOKENS + recipe.more_tokens if max_tokens is None else max_tokens,
         max_answer_tokens=max_answer_tokens,
     )
 

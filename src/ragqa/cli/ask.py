@@ -35,6 +35,22 @@ def ask(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", help="How a language model is asked: a template's name, or a Jinja file."),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option("--shots", min=0, max=64, help="Worked examples in the prompt.")
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--examples", help="Labelled questions; those nearest to the question are the examples."
+        ),
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option("--schema", help="JSON Schema that the answer shall fit; it is JSON then.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each stage came to its result.")
     ] = False,
@@ -46,14 +62,31 @@ def ask(
     options = _options(choices)
     if options and _reader(index, config) != "multiple_choice":
         overrides = ["reader=multiple_choice", *overrides]
+    prompted = {"prompt": prompt, "shots": shots, "examples": examples, "schema": schema}
+    if asked := [f"reader.{key}={json.dumps(_plain(v))}" for key, v in prompted.items() if v is not None]:
+        # Of the readers this one follows a prompt; its options are kept where it is the configured one.
+        overrides = [*([] if _writes(index, config) else ["reader=generative"]), *overrides, *asked]
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
             answered = _answer(pipeline, text, top_k, as_json, explain, options)
         else:
             answered = _answer_lines(pipeline, top_k, as_json, explain, options)
+    if answered is None:
+        raise typer.Exit(1)
     if not answered:
         raise typer.Exit(NO_ANSWER)
+
+
+def _plain(value: str | int | Path) -> str | int:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _writes(index: Path, config: Path | None) -> bool:
+    """Whether the configured reader takes a prompt."""
+    from ragqa.plugins import options
+
+    return "prompt" in options("readers", _reader(index, config))
 
 
 def _reader(index: Path, config: Path | None) -> str:
@@ -97,7 +130,7 @@ def _answer_lines(
             text = check_query(line)
             if not as_json:
                 print(paint(f"? {plain(text)}", "bold"))
-            answered += _answer(pipeline, text, top_k, as_json, explain, options)
+            answered += bool(_answer(pipeline, text, top_k, as_json, explain, options))
         except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
             continue
@@ -115,8 +148,8 @@ def _answer(
     as_json: bool,
     explain: bool,
     options: tuple[str, ...],
-) -> bool:
-    """Answer and print one question; False when the documents do not answer it."""
+) -> bool | None:
+    """Answer and print one question; False when the documents do not answer it, None when nothing came of it."""
     from ragqa.cli.printing import answer_lines, plain
     from ragqa.reports import answer_record, explanation
 
@@ -128,10 +161,10 @@ def _answer(
         if why is not None:
             record["explain"] = why.as_json()
         print(json.dumps(record, ensure_ascii=False), flush=True)
-        return answer.text is not None
+        return None if answer.failure else answer.text is not None
     nearest = answer.hits[0].passage if answer.hits else None
     page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
     print("\n".join(answer_lines(answer, page)))
     if why is not None:
         print("\n" + plain("\n".join(why.lines())))
-    return answer.text is not None
+    return None if answer.failure else answer.text is not None

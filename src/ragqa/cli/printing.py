@@ -67,6 +67,8 @@ def marked(sentence: str, quote: str) -> str:
 
 def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     """The lines of one answer, or of its absence with the nearest passage."""
+    if answer.failure:
+        return [paint(f"No answer: {plain(answer.failure)}", "warn")]
     if answer.text is None:
         return _refusal_lines(answer, page_of_hit)
     lines = [paint(plain(answer.text), "answer")]
