@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragqa.errors import ConfigError
-from ragqa.prompting import NOT_HERE, Prompter, names
+from ragqa.prompting import NOT_HERE, Prompter
+from ragqa.templates import names
 from ragqa.types import Passage
 
 

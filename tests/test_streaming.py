@@ -21,6 +21,7 @@ from ragqa.backbone import builtin_path, child_environment
 from ragqa.drafts import Writer
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
+from ragqa.recipe import Recipe
 from ragqa.streaming import Detokenizer, Withheld
 from ragqa.types import Hit, Passage, Query
 from ragqa.writing import PromptedWriter, open_pointer, open_writer
@@ -190,7 +191,7 @@ def test_language_models_are_heard_as_they_write(kind: str, name: str, tmp_path:
     template = tmp_path / "question.jinja"
     template.write_text("{{ question }}", encoding="utf-8")
     folder = language_model(kind, TOKENIZERS[name], tmp_path / "model")
-    writer = open_writer(folder, prompt=str(template), max_answer_tokens=12)
+    writer = open_writer(folder, recipe=Recipe(prompt=str(template)), max_answer_tokens=12)
     assert isinstance(writer, PromptedWriter)
     asked = [record["question"] for record in QUESTIONS]
     texts = {listened(writer, question, []) for question in [*asked[::24], *asked[5::24]]}

@@ -19,6 +19,11 @@ class Draft:
         is_cut: whether the first passage was cut.
         is_measured: False where nobody tells how likely the tokens were; ``log_probability`` is 0 then.
         note: what a user should know of how it was written.
+        prompt_tokens: all that the model read; 0 where it reads no prompt.
+        shots: worked examples in the prompt.
+        shots_left_out: those that found no room.
+        fault: why it would not do, where it had to fit a JSON Schema.
+        tries: how often it was written.
     """
 
     text: str
@@ -28,6 +33,11 @@ class Draft:
     is_cut: bool
     is_measured: bool = True
     note: str = ""
+    prompt_tokens: int = 0
+    shots: int = 0
+    shots_left_out: int = 0
+    fault: str = ""
+    tries: int = 1
 
 
 class Writer(Protocol):

@@ -14,8 +14,9 @@ from tokenizers import Tokenizer
 from ragqa import backbone
 from ragqa.drafts import Draft
 from ragqa.endpoint import Endpoint, Reply
-from ragqa.prompting import Prompter
+from ragqa.prompting import Fault
 from ragqa.protocols import Heard
+from ragqa.recipe import Recipe
 from ragqa.sampling import Sampling, before_stop
 from ragqa.trickle import Trickle
 from ragqa.types import Passage
@@ -32,7 +33,7 @@ class EndpointWriter:
     """Asks the server question by question.
 
     Args:
-        prompt: the template, by name or as a Jinja file.
+        recipe: how questions are put.
         max_tokens: of a prompt, counted as the module says; passages that find no room in them are left out.
     """
 
@@ -40,36 +41,44 @@ class EndpointWriter:
         self,
         endpoint: Endpoint,
         *,
-        prompt: str = "zero_shot",
+        recipe: Recipe | None = None,
         max_tokens: int | None = None,
         max_answer_tokens: int = 64,
         sampling: Sampling,
     ) -> None:
         self._endpoint, self._sampling, self._max_answer_tokens = endpoint, sampling, max_answer_tokens
-        room = PROMPT_TOKENS if max_tokens is None else max_tokens
-        self._prompter = Prompter(_Counter(backbone.builtin_path()), template=prompt, max_tokens=room)
+        recipe = recipe or Recipe()
+        room = PROMPT_TOKENS + recipe.more_tokens if max_tokens is None else max_tokens
+        self._prompter = recipe.prompter(_Counter(backbone.builtin_path()), room)
 
     def write(
         self,
         questions: Sequence[str],
         passages: Sequence[Sequence[Passage]],
         heard: Heard | None = None,
+        *,
+        faults: Sequence[Fault | None] | None = None,
     ) -> list[Draft]:
         """One draft for each question.
 
         Args:
+            faults: of what was written for each before.
             heard: gets the pieces of the only question's answer as they come; together they are its text.
 
         Raises:
             EndpointError: the server does not answer, or with something else.
             ConfigError: a question that finds no room.
         """
+        faults = [None] * len(questions) if faults is None else faults
         return [
-            self._draft(question, mine, heard) for question, mine in zip(questions, passages, strict=True)
+            self._draft(question, mine, fault, heard)
+            for question, mine, fault in zip(questions, passages, faults, strict=True)
         ]
 
-    def _draft(self, question: str, passages: Sequence[Passage], heard: Heard | None) -> Draft:
-        prompt = self._prompter.prompt(question, passages)
+    def _draft(
+        self, question: str, passages: Sequence[Passage], fault: Fault | None, heard: Heard | None
+    ) -> Draft:
+        prompt = self._prompter.prompt(question, passages, fault)
         trickle = Trickle()
         most = _CHARACTERS_A_TOKEN * self._max_answer_tokens
 
@@ -93,6 +102,9 @@ class EndpointWriter:
             prompt.is_cut,
             is_measured=bool(told),
             note=_note(reply, trickle),
+            prompt_tokens=len(prompt.ids),
+            shots=prompt.shots,
+            shots_left_out=prompt.shots_left_out,
         )
 
     def _request(self, text: str) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def answer_record(query: str, answer: Answer, pipeline: "Pipeline") -> dict[str,
     return {
         "query": query,
         "answer": answer.text,
+        **({} if answer.data is None else {"data": answer.data}),
+        **({"failure": answer.failure} if answer.failure else {}),
         "confidence": round(answer.confidence, 6),
         "sentence": answer.sentence if answer.text is not None else None,
         "note": answer.note,

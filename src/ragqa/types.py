@@ -141,7 +141,9 @@ class Answer:
 
     ``sentence`` is the sentence of the document around the (first) citation, ``note`` what the user should know
     of how the answer was found, ``details`` the reader's figures for ``--explain``. ``sentences`` are those of
-    ``text``, each with its own citations; ``citations`` are all of them in order, each once.
+    ``text``, each with its own citations; ``citations`` are all of them in order, each once. Where the answer had to
+    fit a JSON Schema, ``data`` is the value that ``text`` writes down, and ``failure`` says why what was written would
+    not do: then ``text is None`` says nothing of the documents.
     """
 
     text: str | None
@@ -152,6 +154,8 @@ class Answer:
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     sentences: tuple[Supported, ...] = ()
+    data: Any = None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

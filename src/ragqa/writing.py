@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 from ragqa import pretrained
 from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
-from ragqa.prompting import Prompter
+from ragqa.prompting import Fault
 from ragqa.protocols import Heard
+from ragqa.recipe import Recipe
 from ragqa.sampling import GREEDY, Sampling, refuse_sampling, refuse_server_options
 from ragqa.sources import (
     ANSWER,
@@ -52,7 +53,7 @@ class PromptedWriter:
         model: "Generator",
         tokenizer: Any,
         *,
-        prompt: str = "zero_shot",
+        recipe: Recipe,
         max_tokens: int = PROMPT_TOKENS,
         max_answer_tokens: int = 64,
         sampling: Sampling = GREEDY,
@@ -61,17 +62,23 @@ class PromptedWriter:
         self._model, self._tokenizer, self._max_answer_tokens = model, tokenizer, max_answer_tokens
         self._sampling = sampling
         room = min(max_tokens, model.room(max_answer_tokens))
-        self._prompter = Prompter(tokenizer, template=prompt, max_tokens=room)
+        self._prompter = recipe.prompter(tokenizer, room)
 
     def write(
-        self, questions: Sequence[str], passages: Sequence[Sequence[Passage]], heard: Heard | None = None
+        self,
+        questions: Sequence[str],
+        passages: Sequence[Sequence[Passage]],
+        heard: Heard | None = None,
+        *,
+        faults: Sequence[Fault | None] | None = None,
     ) -> list[Draft]:
-        """One draft for each question; see ``Writer``."""
+        """One draft for each question, see ``Writer``; ``faults`` are those of what was written for it before."""
+        faults = [None] * len(questions) if faults is None else faults
         found: list[Draft] = []
         live = None if heard is None or len(questions) > 1 else self._detokenizer(heard)
         for at in range(0, len(questions), _BATCH):
-            few = zip(questions[at : at + _BATCH], passages[at : at + _BATCH], strict=True)
-            prompts = [self._prompter.prompt(question, mine) for question, mine in few]
+            few = zip(*(all_[at : at + _BATCH] for all_ in (questions, passages, faults)), strict=True)
+            prompts = [self._prompter.prompt(question, mine, fault) for question, mine, fault in few]
             written = self._model.write(
                 [prompt.ids for prompt in prompts],
                 self._tokenizer,
@@ -82,7 +89,16 @@ class PromptedWriter:
             for prompt, one in zip(prompts, written, strict=True):
                 text = self._text(one.ids) if live is None else live.end()
                 found.append(
-                    Draft(text, one.log_probability, prompt.passages, prompt.left_out, prompt.is_cut)
+                    Draft(
+                        text,
+                        one.log_probability,
+                        prompt.passages,
+                        prompt.left_out,
+                        prompt.is_cut,
+                        prompt_tokens=len(prompt.ids),
+                        shots=prompt.shots,
+                        shots_left_out=prompt.shots_left_out,
+                    )
                 )
         return found
 
@@ -255,7 +271,7 @@ def open_writer(
     *,
     device: str = "cpu",
     precision: str = "f32",
-    prompt: str = "zero_shot",
+    recipe: Recipe | None = None,
     max_tokens: int | None = None,
     max_answer_tokens: int = 64,
     batch: int = _BATCH,
@@ -265,16 +281,18 @@ def open_writer(
 
     Args:
         precision: f32 or bf16.
-        prompt: of a language model; the pointer needs none.
+        recipe: of a language model; the pointer follows none.
         max_tokens: for question and passages; None takes that of the kind.
         sampling: how a language model chooses tokens; the pointer takes the likeliest.
 
     Raises:
-        ConfigError: the kind cannot choose tokens so.
+        ConfigError: the kind cannot choose tokens so, or follows no prompt.
         ModelError: no such model, or what it stands on is gone.
     """
+    recipe = recipe or Recipe()
     if is_pointer(folder):
         refuse_sampling(sampling)
+        _refuse_recipe(folder, recipe)
         max_tokens = SOURCE_TOKENS if max_tokens is None else max_tokens
         options: dict[str, Any] = {
             "max_tokens": max_tokens,
@@ -291,11 +309,19 @@ def open_writer(
     return PromptedWriter(
         load_generator(folder).to(device, _torch_type(precision)),
         load_writer_tokenizer(folder),
-        prompt=prompt,
-        max_tokens=PROMPT_TOKENS if max_tokens is None else max_tokens,
+        recipe=recipe,
+        max_tokens=PROMPT_TOKENS + recipe.more_tokens if max_tokens is None else max_tokens,
         max_answer_tokens=max_answer_tokens,
         sampling=sampling,
     )
+
+
+def _refuse_recipe(folder: Path, recipe: Recipe) -> None:
+    if not recipe.is_plain:
+        raise ConfigError(
+            f"the generator in {folder} follows no prompt, takes no examples and no schema",
+            accepted="reader.model: the folder of a language model, such as T5, Llama or Qwen",
+        )
 
 
 def _served(folder: Path, precision: str, options: dict[str, Any]) -> "PointerWriter":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +18,13 @@ from ragqa.cli.options import (
     TopK,
     asked_config,
     check_top_k,
+    prompt_overrides,
     reader_overrides,
 )
 
 if TYPE_CHECKING:
     from ragqa.pipeline import Pipeline
+    from ragqa.types import Answer
 
 CHOOSES = "multiple_choice"
 """The reader that ``--choices`` means."""
@@ -42,6 +45,22 @@ def ask(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
     as_json: Json = False,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", help="How a language model is asked: a template's name, or a Jinja file."),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option("--shots", min=0, max=64, help="Worked examples in the prompt.")
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--examples", help="Labelled questions; those nearest to the question are the examples."
+        ),
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option("--schema", help="JSON Schema that the answer shall fit; it is JSON then.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each stage came to its result.")
     ] = False,
@@ -63,13 +82,17 @@ def ask(
     if options and reader not in (None, CHOOSES):
         raise UsageError(f"--choices with --reader {reader}", accepted=f"--reader {CHOOSES}")
     reader = CHOOSES if options else reader
-    overrides = reader_overrides(reader, strict, index, config, overrides)
+    prompted = {"prompt": prompt, "shots": shots, "examples": examples, "schema": schema}
+    reader, prompting = prompt_overrides(prompted, reader, index, config)
+    overrides = [*reader_overrides(reader, strict, index, config, overrides), *prompting]
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
         if text:
             answered = _answer(pipeline, text, top_k, as_json, explain, options, stream)
         else:
             answered = _answer_lines(pipeline, top_k, as_json, explain, options, stream)
+    if answered is None:
+        raise typer.Exit(1)
     if not answered:
         raise typer.Exit(NO_ANSWER)
 
@@ -112,7 +135,7 @@ def _answer_lines(
             text = check_query(line)
             if not as_json:
                 print(paint(f"? {plain(text)}", "bold"))
-            answered += _answer(pipeline, text, top_k, as_json, explain, options, stream)
+            answered += bool(_answer(pipeline, text, top_k, as_json, explain, options, stream))
         except UsageError as fault:  # also a question that is longer than the encoder reads
             complain(f"line {number}: {fault}")
             continue
@@ -131,8 +154,8 @@ def _answer(
     explain: bool,
     options: tuple[str, ...],
     stream: bool | None,
-) -> bool:
-    """Answer and print one question; False when the documents do not answer it."""
+) -> bool | None:
+    """Answer and print one question; False when the documents do not answer it, None when nothing came of it."""
     from ragqa.cli.printing import plain
     from ragqa.cli.streaming import Events, Screen
     from ragqa.reports import answer_record, explanation
@@ -148,7 +171,7 @@ def _answer(
             print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
             events.settle(answer, record)
-        return answer.text is not None
+        return _came_of(answer)
     if stream is None:
         stream = sys.stdout.isatty()
     with Screen() as screen:
@@ -157,4 +180,8 @@ def _answer(
         screen.settle(answer, pipeline.page(nearest.doc_id, nearest.start) if nearest else None)
     if explain:
         print("\n" + plain("\n".join(explanation(pipeline, text, answer).lines())))
-    return answer.text is not None
+    return _came_of(answer)
+
+
+def _came_of(answer: "Answer") -> bool | None:
+    return None if answer.failure else answer.text is not None

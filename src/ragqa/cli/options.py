@@ -1,5 +1,7 @@
 """Options that several commands share: each has one name, one help text and one default."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +54,9 @@ Reader = Annotated[
         help="extractive quotes, generative writes, auto writes where both agree; short for --set reader.name=NAME.",
     ),
 ]
+WRITES = "generative"
+"""The reader that follows a prompt; what another one, which has its options under this name, writes with."""
+
 Strict = Annotated[
     bool, typer.Option("--strict", help="Leave out the sentences of an answer that no passage bears out.")
 ]
@@ -79,6 +84,37 @@ def reader_overrides(
     chosen = [] if wanted in (None, configured) else [f"reader={wanted}"]
     found = [*chosen, *overrides, *([f"reader.name={wanted}"] if wanted else [])]
     return [*found, *_strictness(configured, found)] if strict else found
+
+
+def prompt_overrides(
+    wanted: Mapping[str, str | int | Path | None], reader: str | None, index: Path, config: Path | None
+) -> tuple[str | None, list[str]]:
+    """The reader that follows a prompt, where something is ``wanted`` of its prompt, and the settings that say it.
+
+    Without ``--reader`` the configured one follows it if it can, else the generative one does.
+
+    Raises:
+        UsageError: the reader of ``--reader`` takes no prompt.
+    """
+    from ragqa import plugins
+    from ragqa.errors import UsageError
+
+    asked = {name: str(value) if isinstance(value, Path) else value for name, value in wanted.items()}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if not asked:
+        return reader, []
+    able = [
+        name
+        for name in plugins.names("readers")
+        if {"prompt", WRITES} & set(plugins.options("readers", name))
+    ]
+    name = reader or _configured_reader(index, config)
+    if name not in able:
+        if reader is not None:
+            raise UsageError(f"--{next(iter(asked))} with --reader {reader}", accepted=" or ".join(able))
+        reader = name = WRITES
+    inner = "" if "prompt" in plugins.options("readers", name) else f"{WRITES}."
+    return reader, [f"reader.{inner}{key}={json.dumps(value)}" for key, value in asked.items()]
 
 
 def _configured_reader(index: Path, config: Path | None) -> str:

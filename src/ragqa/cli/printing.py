@@ -71,6 +71,8 @@ def marked(sentence: str, quote: str, indent: str = "  ") -> str:
 
 def answer_lines(answer: Answer, page_of_hit: int | None) -> list[str]:
     """The lines of one answer, or of its absence with the nearest passage."""
+    if answer.failure:
+        return [paint(f"No answer: {plain(answer.failure)}", "warn")]
     if answer.text is None:
         return _refusal_lines(answer, page_of_hit)
     return [*_text_lines(answer), *evidence_lines(answer)]
@@ -97,7 +99,7 @@ def _is_plain(answer: Answer) -> bool:
 def _text_lines(answer: Answer) -> list[str]:
     """The text of an answer; where numbers are needed a line for each sentence, with those of its sources."""
     text = answer.text or ""
-    if _is_plain(answer):
+    if _is_plain(answer) or not answer.sentences:
         return [paint(plain(text), "answer")]
     lines = []
     for sentence in answer.sentences:

@@ -7,6 +7,7 @@ the mean probability of the tokens that were written, which nothing has calibrat
 probabilities, how well its sentences are borne out.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,9 +17,12 @@ from ragqa.devices import choose_device, choose_precision
 from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
 from ragqa.protocols import Heard
+from ragqa.recipe import AUTO, Recipe
 from ragqa.sampling import sampling_of
+from ragqa.schemas import leaves
 from ragqa.sentences import cited_sentence, sentences
 from ragqa.streaming import Withheld, declines
+from ragqa.structured import fitted
 from ragqa.support import cited, kept, support
 from ragqa.trickle import trickled
 from ragqa.types import CLOSED_BOOK_NOTE, Answer, Hit, Query, Supported
@@ -33,7 +37,8 @@ class GenerativeReader:
     Args:
         model: "builtin", a Hugging Face folder, or one that ``ragqa finetune generator`` wrote.
         precision, device: see ``ragqa.devices``; what writes runs in f32 or bf16.
-        prompt: of a language model: the template, by name or as a Jinja file.
+        prompt: of a language model: the template, by name or as a Jinja file; auto: few_shot with examples, json with
+            a schema, otherwise zero_shot.
         max_prompt_tokens: hits that find no room in them, or in the model, are left out, and the answer says how many;
             None: 1,024 in a prompt, 2,048 where each hit is read apart.
         max_answer_tokens: the answer ends there at the latest.
@@ -48,6 +53,9 @@ class GenerativeReader:
             server extra_body; the likeliest each time if nothing is said.
         timeout_seconds: the longest wait for a server.
         retries: how often a server is asked again after a fault that may pass.
+        shots, examples, nearest: worked examples in the prompt: how many, the JSON Lines that they are taken from, and
+            whether those nearest to each question or the first; see ``ragqa.recipe``.
+        schema: a file with the JSON Schema that the answer shall fit; it is JSON then, written twice at most.
     """
 
     def __init__(
@@ -56,7 +64,7 @@ class GenerativeReader:
         model: str = backbone.BUILTIN,
         precision: str = "auto",
         device: str = "auto",
-        prompt: str = "zero_shot",
+        prompt: str = AUTO,
         max_prompt_tokens: int | None = None,
         max_answer_tokens: int = 64,
         threshold: float = 0.0,
@@ -66,6 +74,10 @@ class GenerativeReader:
         generation: dict[str, Any] | None = None,
         timeout_seconds: float = 120.0,
         retries: int = 2,
+        shots: int | None = None,
+        examples: str | None = None,
+        nearest: bool = True,
+        schema: str | None = None,
     ) -> None:
         if max_answer_tokens < 1:
             raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
@@ -77,17 +89,20 @@ class GenerativeReader:
             )
         if not 0 <= retries <= 100:
             raise ConfigError(f"reader.retries = {retries}", accepted="0 to 100")
+        recipe = Recipe(prompt=prompt, shots=shots, examples=examples, nearest=nearest, schema=schema)
         options = {
-            "prompt": prompt,
+            "recipe": recipe,
             "max_tokens": max_prompt_tokens,
             "max_answer_tokens": max_answer_tokens,
             "sampling": sampling_of(generation),
         }
-        self._writer = (
+        writer = (
             _local(model, device, precision, options)
             if base_url is None
             else _remote(base_url, model, timeout_seconds, retries, options)
         )
+        self._is_structured = recipe.schema is not None
+        self._writer: Writer = fitted(writer, recipe.schema)
         self._threshold = threshold
         self._closed_book = closed_book
         self._strict = strict
@@ -116,6 +131,8 @@ class GenerativeReader:
         return self.read([query], [hits], heard)[0]
 
     def _answer(self, query: Query, draft: Draft, hits: Sequence[Hit]) -> Answer:
+        if self._is_structured and not declines(draft.text):
+            return self._structured(query, draft, hits)
         text, is_endless = trickled(draft.text)
         if self._closed_book and not hits:
             return self._from_memory(text, math.exp(draft.log_probability))
@@ -128,9 +145,7 @@ class GenerativeReader:
             "candidate": "" if declines(text) else text,
             "support": _mean_support(found),
             "unsupported": sum(not sentence.citations for sentence in found),
-            "passages": len(draft.passages),
-            "left_out": draft.left_out,
-            "threshold": self._threshold,
+            **self._told(draft),
         }
         if not citations or confidence < self._threshold:
             return Answer(None, confidence, (), tuple(hits), note=note, details=details)
@@ -145,6 +160,49 @@ class GenerativeReader:
             note=note,
             details=details,
             sentences=found,
+        )
+
+    def _told(self, draft: Draft) -> dict[str, Any]:
+        """Figures of a draft for ``--explain``."""
+        examples = {"examples": draft.shots, "examples_left_out": draft.shots_left_out}
+        return {
+            "passages": len(draft.passages),
+            "left_out": draft.left_out,
+            **(examples if any(examples.values()) else {}),
+            **({"prompt_tokens": draft.prompt_tokens} if draft.prompt_tokens else {}),
+            "threshold": self._threshold,
+        }
+
+    def _structured(self, query: Query, draft: Draft, hits: Sequence[Hit]) -> Answer:
+        """An answer that fits the schema, with what bears each of its strings and numbers out; or why it is none."""
+        details = {**self._told(draft), "tries": draft.tries}
+        if draft.fault:
+            failure = f"what the model wrote is not valid after one repair: {draft.fault}"
+            details = {"candidate": "", "written": draft.text, **details}
+            return Answer(None, 0.0, (), tuple(hits), note=_note(draft), details=details, failure=failure)
+        data = json.loads(draft.text)
+        found = {place: _borne_out(value, draft, query) for place, value in leaves(data) if value != ""}
+        unsupported = ", ".join(place for place, mine in found.items() if not mine)
+        borne_out = [one for mine in found.values() for one in mine]
+        citations = cited(borne_out)
+        confidence = _confidence(draft, borne_out) if citations else 0.0
+        details = {
+            "candidate": draft.text,
+            "support": sum(map(bool, found.values())) / max(1, len(found)),
+            "unsupported": unsupported,
+            **details,
+        }
+        if not citations or confidence < self._threshold:
+            return Answer(None, confidence, (), tuple(hits), note=_note(draft), details=details)
+        return Answer(
+            draft.text,
+            confidence,
+            citations,
+            tuple(hits),
+            sentence=cited_sentence(citations[0], hits),
+            note=_note(draft, unsupported=unsupported),
+            details=details,
+            data=data,
         )
 
     def _from_memory(self, text: str, confidence: float) -> Answer:
@@ -171,8 +229,18 @@ def _mean_support(found: Sequence[Supported]) -> float:
     return sum(sentence.score for sentence in found) / max(1, len(found))
 
 
-def _note(draft: Draft, *, is_empty: bool, is_endless: bool) -> str:
+def _borne_out(value: str | int | float, draft: Draft, query: Query) -> tuple[Supported, ...]:
+    """What bears a value of JSON out, in one of the ways in which a document may write it."""
+    wordings = (value,) if isinstance(value, str) else (str(value), f"{value:,}", f"{value:g}")
+    tried = (support(text, draft.passages, query.text) for text in wordings)
+    return next((found for found in tried if found and all(one.citations for one in found)), ())
+
+
+def _note(draft: Draft, *, is_empty: bool = False, is_endless: bool = False, unsupported: str = "") -> str:
     said = [draft.note] if draft.note else []
+    if draft.shots_left_out:
+        of = draft.shots + draft.shots_left_out
+        said.append(f"{draft.shots_left_out} of the {of} worked examples found no room in the prompt")
     if draft.left_out:
         said.append(f"{draft.left_out} of the passages found no room in the prompt")
     if draft.is_cut:
@@ -181,6 +249,8 @@ def _note(draft: Draft, *, is_empty: bool, is_endless: bool) -> str:
         said.append("the model wrote nothing")
     if is_endless:
         said.append("the model repeated itself without end and was cut off")
+    if unsupported:
+        said.append(f"no passage bears out {unsupported}")
     return "; ".join(said)
 
 
