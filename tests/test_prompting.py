@@ -46,8 +46,8 @@ def test_the_shipped_prompt_holds_question_passages_and_what_to_say_otherwise() 
     prompt = prompter.prompt("What does it say?", [passage(1), passage(2)])
     text = tokenizer.texts[-1]
     assert prompt.passages == (passage(1), passage(2))
-    assert "[1] Title 1: Text 1 says thing 0." in text
-    assert "[2] Title 2: Text 2 says thing 0." in text
+    assert "<<<1\nTitle 1\nText 1 says thing 0.\n1>>>" in text
+    assert "<<<2\nTitle 2\nText 2 says thing 0.\n2>>>" in text
     assert text.endswith("Question: What does it say?\nAnswer:")
     assert NOT_HERE["en"] in text
 
@@ -82,7 +82,7 @@ def test_no_prompt_is_longer_than_it_may_be_and_nothing_is_lost_silently(sizes: 
 
 
 def test_the_first_passage_is_cut_at_a_sentence_where_it_has_no_room() -> None:
-    _, prompter = words_of(max_tokens=60)
+    _, prompter = words_of(max_tokens=90)
     prompt = prompter.prompt("What?", [passage(1, 30)])
     assert prompt.is_cut
     assert prompt.left_out == 0
