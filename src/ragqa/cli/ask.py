@@ -1,6 +1,5 @@
 """``ragqa ask``: one question, or one a line from stdin."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,7 +116,7 @@ def _answer(
     options: tuple[str, ...],
 ) -> bool:
     """Answer and print one question; False when the documents do not answer it."""
-    from ragqa.cli.printing import answer_lines, plain
+    from ragqa.cli.printing import answer_lines, json_line, plain
     from ragqa.reports import answer_record, explanation
 
     pipeline.timings.seconds.clear()
@@ -127,7 +126,7 @@ def _answer(
         record = answer_record(text, answer, pipeline)
         if why is not None:
             record["explain"] = why.as_json()
-        print(json.dumps(record, ensure_ascii=False), flush=True)
+        print(json_line(record), flush=True)
         return answer.text is not None
     nearest = answer.hits[0].passage if answer.hits else None
     page = pipeline.page(nearest.doc_id, nearest.start) if nearest else None
