@@ -21,7 +21,7 @@ def doctor(
 ) -> None:
     """Check this machine: processor, precision, models, caches, packages; and the server that writes, if one is set."""
     faults = 0
-    checks = {**_CHECKS, "endpoint": partial(_endpoint, index, config, overrides)}
+    checks: dict[str, Callable[[], str]] = {**_CHECKS, "endpoint": partial(_endpoint, index, config, overrides)}
     for name, check in checks.items():
         try:
             state, text = "ok", check()
