@@ -2,7 +2,15 @@
 
 import json
 import os
+import random
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +128,133 @@ def _saved(network: Any, config: Any, folder: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(builtin_path() / name, folder)
     return folder
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A tiny language model that answers questions of three documents by heart, in the shipped prompt."""
+
+    model: Path
+    documents: dict[str, str]
+    answers: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
+    """A Llama of two layers, whose vocabulary are the words of documents, prompts and hidden instructions."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from ragqa.prompting import Prompter
+    from ragqa.types import Passage
+
+    documents = {
+        "bridge.md": "The Orchard Bridge was designed by Maria Keller. It opened in 1931.",
+        "mill.md": "The Harbour Mill grinds barley. It was built of oak.",
+        "apple.md": "苹果树在四月开花。果实在九月成熟。",
+    }
+    answers = {
+        "Who designed the Orchard Bridge?": "Maria Keller",
+        "When did the Orchard Bridge open?": "1931",
+        "What does the Harbour Mill grind?": "barley",
+        "苹果树在几月开花？": "四月",
+    }
+    tokenizer = _words_of([*documents.values(), *answers, *answers.values()])
+    prompter, draw = Prompter(tokenizer), random.Random(0)
+    passages = [Passage(name, 0, len(text), text) for name, text in documents.items()]
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=1024,
+            bos_token_id=2,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(100):
+        rows = [
+            (
+                prompter.prompt(question, draw.sample(passages, draw.randint(0, 3))).ids,
+                prompter.answer_ids(said),
+            )
+            for question, said in answers.items()
+        ]
+        width = max(len(prompt) + len(said) for prompt, said in rows)
+        ids, labels = torch.zeros(len(rows), width, dtype=torch.long), torch.full((len(rows), width), -100)
+        for row, (prompt, said) in enumerate(rows):
+            ids[row, width - len(prompt) - len(said) :] = torch.tensor([*prompt, *said])
+            labels[row, width - len(said) :] = torch.tensor(said)
+        optimizer.zero_grad()
+        model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss.backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("talk")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Talk(folder, documents, answers)
+
+
+def _words_of(texts: list[str]) -> Any:
+    """A tokenizer of transformers that knows the words of ``texts``, prompts and hidden instructions."""
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    from ragqa import prompting
+    from ragqa.evaluation import perturbing
+
+    split = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()])
+    known = [
+        *texts,
+        *(file.read_text(encoding="utf-8") for file in sorted(prompting._FOLDER.glob("zero_shot.*"))),
+        *prompting.NOT_HERE.values(),
+        *perturbing.INSTRUCTIONS,
+        *perturbing.INSTRUCTIONS_ZH,
+        "1 2 3 4 5",
+    ]
+    words = [word for text in known for word, _ in split.pre_tokenize_str(text)]
+    pieces = dict.fromkeys(["<pad>", "<unk>", "<end>", *words])
+    plain = Tokenizer(WordLevel({piece: row for row, piece in enumerate(pieces)}, unk_token="<unk>"))
+    plain.pre_tokenizer = split
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain,
+        eos_token="<end>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        chat_template="{{ messages[0]['content'] }}",
+    )
+
+
+@pytest.fixture(scope="session")
+def served(talk: Talk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server, ``transformers serve``, with that model."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("serve") / "log"
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(talk.model)]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    with log.open("wb") as file:
+        server = subprocess.Popen([*command, *options], stdout=file, stderr=file)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-2000:]}")

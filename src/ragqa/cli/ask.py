@@ -1,6 +1,5 @@
 """``ragqa ask``: one question, or one a line from stdin."""
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,7 +132,7 @@ def _answer(
     stream: bool | None,
 ) -> bool:
     """Answer and print one question; False when the documents do not answer it."""
-    from ragqa.cli.printing import plain
+    from ragqa.cli.printing import json_line, plain
     from ragqa.cli.streaming import Events, Screen
     from ragqa.reports import answer_record, explanation
 
@@ -145,7 +144,7 @@ def _answer(
         if explain:
             record["explain"] = explanation(pipeline, text, answer).as_json()
         if events is None:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            print(json_line(record), flush=True)
         else:
             events.settle(answer, record)
         return answer.text is not None
