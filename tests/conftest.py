@@ -1,5 +1,6 @@
-"""What every test gets: models compiled once and kept between runs, and no network by accident."""
+"""What every test gets: models compiled once and kept between runs, no network by accident, and the program."""
 
+import io
 import json
 import os
 import random
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ragqa.backbone import builtin_path
+from ragqa.cli import main
 
 _NAMES = ("Orchard", "Harbour", "Meadow", "Castle", "Windmill", "Abbey")
 _KINDS = ("Bridge", "Viaduct", "Footbridge", "Crossing")
@@ -131,6 +133,62 @@ def _saved(network: Any, config: Any, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ragqa(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a command in this process, through the program's own entry point."""
+
+    def run(*arguments: str, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["ragqa", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.delenv("RAGQA_DEBUG", raising=False)
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+    return run
+
+
+TOLD = {
+    "bridge.md": "The Orchard Bridge was designed by Maria Keller. It opened in 1931.",
+    "mill.md": "The Harbour Mill grinds barley. It was built of oak.",
+    "apple.md": "苹果树在四月开花。果实在九月成熟。",
+}
+ASKED = {
+    "Who designed the Orchard Bridge?": "Maria Keller",
+    "When did the Orchard Bridge open?": "1931",
+    "What does the Harbour Mill grind?": "barley",
+    "苹果树在几月开花？": "四月",
+}
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the three documents that ``talk`` knows."""
+    from ragqa.config import Config
+    from ragqa.indexing import build_index
+
+    folder = tmp_path_factory.mktemp("told")
+    (folder / "docs").mkdir()
+    for name, text in TOLD.items():
+        (folder / "docs" / name).write_text(text, encoding="utf-8")
+    build_index([folder / "docs"], folder / "index", Config.from_values({"encoder": "hashing"}))
+    return folder / "index"
+
+
+@dataclass(frozen=True)
 class Talk:
     """A tiny language model that answers questions of three documents by heart, in the shipped prompt."""
 
@@ -148,18 +206,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
     from ragqa.prompting import Prompter
     from ragqa.types import Passage
 
-    documents = {
-        "bridge.md": "The Orchard Bridge was designed by Maria Keller. It opened in 1931.",
-        "mill.md": "The Harbour Mill grinds barley. It was built of oak.",
-        "apple.md": "苹果树在四月开花。果实在九月成熟。",
-    }
-    answers = {
-        "Who designed the Orchard Bridge?": "Maria Keller",
-        "When did the Orchard Bridge open?": "1931",
-        "What does the Harbour Mill grind?": "barley",
-        "苹果树在几月开花？": "四月",
-    }
-    tokenizer = _words_of([*documents.values(), *answers, *answers.values()])
+    documents, answers = TOLD, ASKED
+    tokenizer = _tokenizer_of([*documents.values(), *answers, *answers.values()])
     prompter, draw = Prompter(tokenizer), random.Random(0)
     passages = [Passage(name, 0, len(text), text) for name, text in documents.items()]
     torch.manual_seed(0)
@@ -171,8 +219,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
             num_hidden_layers=2,
             num_attention_heads=4,
             max_position_embeddings=1024,
-            bos_token_id=2,
-            eos_token_id=2,
+            bos_token_id=1,
+            eos_token_id=1,
             pad_token_id=0,
         )
     )
@@ -199,51 +247,68 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
     return Talk(folder, documents, answers)
 
 
-def _words_of(texts: list[str]) -> Any:
-    """A tokenizer of transformers that knows the words of ``texts``, prompts and hidden instructions."""
-    from tokenizers import Tokenizer, pre_tokenizers
-    from tokenizers.models import WordLevel
+def _tokenizer_of(texts: list[str]) -> Any:
+    """A byte-level tokenizer of transformers whose pieces are those of ``texts``, prompts and hidden instructions."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     from ragqa import prompting
     from ragqa.evaluation import perturbing
 
-    split = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()])
     known = [
         *texts,
         *(file.read_text(encoding="utf-8") for file in sorted(prompting._FOLDER.glob("zero_shot.*"))),
         *prompting.NOT_HERE.values(),
         *perturbing.INSTRUCTIONS,
         *perturbing.INSTRUCTIONS_ZH,
-        "1 2 3 4 5",
     ]
-    words = [word for text in known for word, _ in split.pre_tokenize_str(text)]
-    pieces = dict.fromkeys(["<pad>", "<unk>", "<end>", *words])
-    plain = Tokenizer(WordLevel({piece: row for row, piece in enumerate(pieces)}, unk_token="<unk>"))
-    plain.pre_tokenizer = split
+    plain = Tokenizer(models.BPE())
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    plain.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<pad>", "<end>"],
+        show_progress=False,
+    )
+    plain.train_from_iterator(known * 2, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=plain,
         eos_token="<end>",
         pad_token="<pad>",
-        unk_token="<unk>",
         chat_template="{{ messages[0]['content'] }}",
     )
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server process and the address of its API."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+
 @pytest.fixture(scope="session")
-def served(talk: Talk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real server, ``transformers serve``, with that model."""
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A real server, ``transformers serve``, which loads the model of ``talk`` when it is first asked for."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("serve") / "log"
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(talk.model)]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "hub").mkdir()
+    log = folder / "log"
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--device", "cpu"]
     with log.open("wb") as file:
-        server = subprocess.Popen([*command, *options], stdout=file, stderr=file)
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "HF_HOME": str(folder)},
+        )
     try:
+        request.getfixturevalue("talk")  # is trained while the server starts
         _wait_for(f"http://127.0.0.1:{port}/health", server, log)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield Served(f"http://127.0.0.1:{port}/v1", server)
     finally:
         server.terminate()
         server.wait(30)

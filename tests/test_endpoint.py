@@ -1,12 +1,13 @@
-"""A generative reader that writes through a server: a real one, and one that does everything wrong."""
+"""A generative reader that writes through a server which does everything wrong; ``test_served`` has a real one."""
 
 import json
+import logging
 import math
-import os
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +17,8 @@ from typing import Any
 import pytest
 
 from ragqa import endpoint
-from ragqa.config import Config
 from ragqa.endpoint import is_loopback, key_for
 from ragqa.errors import ConfigError, EndpointError
-from ragqa.indexing import build_index
 from ragqa.readers.generative import GenerativeReader
 from ragqa.types import Answer, Hit, Passage, Query
 
@@ -49,6 +48,7 @@ class Faulty(BaseHTTPRequestHandler):
     """Does what the first part of the path says."""
 
     requests: list[tuple[str, dict[str, Any]]] = []  # noqa: RUF012 (shared by all requests, on purpose)
+    keys: list[str | None] = []  # noqa: RUF012
     gone = threading.Event()
 
     def log_message(self, *_: Any) -> None:
@@ -64,6 +64,7 @@ class Faulty(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         name = self.path.split("/")[1]
         self.requests.append((name, body))
+        self.keys.append(self.headers["authorization"])
         with suppress(BrokenPipeError, ConnectionResetError):
             getattr(self, name)(body)
 
@@ -226,23 +227,18 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def reader(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., GenerativeReader]]:
+def reader(address: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., GenerativeReader]:
     """Opens a reader of the server that does everything wrong; no wait between attempts."""
     monkeypatch.setattr(endpoint, "_FIRST_WAIT", 0.0)
-    opened: list[Any] = []
 
     def open_reader(name: str, **options: Any) -> GenerativeReader:
-        found = GenerativeReader(
+        return GenerativeReader(
             **{"base_url": f"{address}/{name}/v1", "model": "medium", "timeout_seconds": 5.0, **options}
         )
-        opened.append(found)
-        return found
 
     Faulty.requests.clear()
     Faulty.gone.clear()
-    yield open_reader
-    for one in opened:
-        one._writer._endpoint.close()
+    return open_reader
 
 
 def answered(reader: GenerativeReader) -> Answer:
@@ -508,68 +504,55 @@ def test_a_server_needs_the_name_of_a_model() -> None:
         GenerativeReader(base_url="http://127.0.0.1:9/v1")
 
 
-@pytest.fixture(scope="module")
-def index(talk: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("asked")
-    (folder / "docs").mkdir()
-    for name, text in talk.documents.items():
-        (folder / "docs" / name).write_text(text, encoding="utf-8")
-    build_index([folder / "docs"], folder / "index", Config.from_values({"encoder": "hashing"}))
-    return folder / "index"
-
-
-def ragqa(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ragqa", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment}, check=False
-    )
-
-
-def settings(index: Path, url: str, model: str, *more: str) -> list[str]:
-    chosen = ["reader.name=generative", f"reader.base_url={url}", f"reader.model={model}", *more]
+def settings(index: Path, url: str, *more: str) -> list[str]:
+    chosen = ["reader.name=generative", f"reader.base_url={url}", "reader.model=medium", *more]
     return ["--index", str(index), *(part for one in chosen for part in ("--set", one))]
 
 
-def test_a_real_server_answers(index: Path, served: str, talk: Any) -> None:
-    options = settings(index, served, str(talk.model), "reader.generation.temperature=0")
-    done = ragqa("ask", QUESTION, *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0] == "Maria Keller"
-    assert "The Orchard Bridge was designed by [Maria Keller]." in done.stdout
-    doctor = ragqa("doctor", *options)
-    (line,) = [line for line in doctor.stdout.splitlines() if line.startswith("endpoint ")]
-    # `transformers serve` lists what stands in the cache of downloads, and here is none.
-    assert served in line
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        *(("escapes", ()), ("escapes", ("--json",)), ("escapes", ("--stream",))),
+        *(("escapes", ("--json", "--stream")), ("escapes", ("--explain",))),
+        *(("escapes_in_fault", ()), ("escapes_in_fault", ("--stream",))),
+    ],
+)
+def test_terminal_codes_of_a_model_and_of_a_server_are_shown_harmlessly(
+    ragqa: Callable[..., Any], told: Path, address: str, name: str, more: tuple[str, ...]
+) -> None:
+    done = ragqa("ask", QUESTION, *settings(told, f"{address}/{name}/v1"), *more)
+    shown = done.out + done.err
+    # What no document bears out is shown nowhere but here.
+    assert ("31mMaria" in shown) == (name != "escapes" or more[-1:] in (("--stream",), ("--explain",)))
+    assert not any(letter in shown for letter in "\x1b\x07\x9b")
 
 
-def test_what_a_real_server_streams_is_what_it_answers_at_once(served: str, talk: Any) -> None:
-    reader = GenerativeReader(base_url=served, model=str(talk.model))
-    writer: Any = reader._writer
-    passages = [Passage(name, 0, len(text), text) for name, text in talk.documents.items()]
-    for question, answer in talk.answers.items():
-        heard: list[str] = []
-        (streamed,) = writer.write([question], [passages], heard=heard.append)
-        (at_once,) = writer.write([question], [passages])
-        assert streamed == at_once
-        assert "".join(heard) == streamed.text == answer
-        assert not streamed.is_measured
-    writer._endpoint.close()
-
-
-def test_a_real_server_refuses_another_model(served: str) -> None:
-    with pytest.raises(EndpointError, match=r"refused \(400\).*another.*; try: another reader.model"):
-        answered(GenerativeReader(base_url=served, model="another"))
-
-
-def test_terminal_codes_of_a_model_and_of_a_server_are_shown_harmlessly(index: Path, address: str) -> None:
-    for name, more in (("escapes", ()), ("escapes", ("--json",)), ("escapes_in_fault", ())):
-        done = ragqa(
-            "ask", QUESTION, *settings(index, f"{address}/{name}/v1", "medium"), *more, RAGQA_API_KEY=KEY
-        )
-        shown = done.stdout + done.stderr
-        assert "Maria" in shown or "Not in these documents" in shown
-        assert not any(letter in shown for letter in "\x1b\x07\x9b")
-        assert KEY not in shown
+@pytest.mark.parametrize("name", ["wrong_key", "echoes_key", "whole"])
+def test_the_key_is_never_printed_nor_logged(
+    ragqa: Callable[..., Any],
+    told: Path,
+    address: str,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("RAGQA_API_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+    options = settings(told, f"{address}/{name}/v1")
+    Faulty.keys.clear()
+    for more in ((), ("--explain",), ("--json", "--explain"), ("--stream",)):
+        done = ragqa("ask", QUESTION, *options, *more)
+        assert done.code == (0 if name == "whole" else 1)
+        assert KEY not in done.out + done.err
+    assert KEY not in ragqa("doctor", *options).out
+    assert set(Faulty.keys) == {f"Bearer {KEY}"}
+    assert caplog.records
+    assert KEY not in caplog.text
+    if name != "whole":
+        monkeypatch.setenv("RAGQA_DEBUG", "1")  # so that it is put back
+        with pytest.raises(EndpointError) as caught:
+            ragqa("--debug", "ask", QUESTION, *options)
+        assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_neither_torch_nor_a_connection_is_there_before_they_are_needed(address: str) -> None:

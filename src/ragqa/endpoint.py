@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,9 @@ class Endpoint:
             # A proxy for the world outside doesn't know this machine's own addresses.
             trust_env=not is_loopback(self.url),
         )
+        weakref.finalize(
+            self, self._client.close
+        )  # whoever lets go of an endpoint leaves no connection behind
         # What this server turned out not to know: field → what to send in its place.
         self._instead: dict[str, str | None] = {}
 
@@ -120,9 +124,6 @@ class Endpoint:
             raise EndpointError(
                 f"{self.url}/models lists no models: {self.quoted(text)!r}", next_step=_WITH_V1
             ) from None
-
-    def close(self) -> None:
-        self._client.close()
 
     def quoted(self, text: str) -> str:
         """The beginning of what a server said, on one line and without the key."""
