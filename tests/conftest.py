@@ -177,12 +177,44 @@ ASKED = {
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of the three documents that ``talk`` knows."""
+    return _index_of(TOLD, tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture(scope="session")
+def orders() -> list[str]:
+    """Forty documents about something else, each with another order to whoever reads it."""
+    from ragqa.evaluation.perturbing import (
+        DECOY,
+        DECOY_ZH,
+        INSTRUCTIONS,
+        INSTRUCTIONS_ZH,
+        STRANGERS,
+        STRANGERS_ZH,
+    )
+
+    return [
+        f"{strangers[number % 2][0]} {form.format(question=strangers[number % 2][1], decoy=decoy)}"
+        for forms, strangers, decoy in (
+            (INSTRUCTIONS, STRANGERS, DECOY),
+            (INSTRUCTIONS_ZH, STRANGERS_ZH, DECOY_ZH),
+        )
+        for number, form in enumerate(forms)
+    ]
+
+
+@pytest.fixture(scope="session")
+def ordered(orders: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of these and of the three documents."""
+    given = {f"order{number:02}.md": text for number, text in enumerate(orders)}
+    return _index_of({**TOLD, **given}, tmp_path_factory.mktemp("ordered"))
+
+
+def _index_of(documents: dict[str, str], folder: Path) -> Path:
     from ragqa.config import Config
     from ragqa.indexing import build_index
 
-    folder = tmp_path_factory.mktemp("told")
     (folder / "docs").mkdir()
-    for name, text in TOLD.items():
+    for name, text in documents.items():
         (folder / "docs" / name).write_text(text, encoding="utf-8")
     build_index([folder / "docs"], folder / "index", Config.from_values({"encoder": "hashing"}))
     return folder / "index"
@@ -203,13 +235,23 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from ragqa.evaluation import perturbing
     from ragqa.prompting import Prompter
     from ragqa.types import Passage
 
     documents, answers = TOLD, ASKED
     tokenizer = _tokenizer_of([*documents.values(), *answers, *answers.values()])
     prompter, draw = Prompter(tokenizer), random.Random(0)
-    passages = [Passage(name, 0, len(text), text) for name, text in documents.items()]
+    words = " ".join(
+        (*perturbing.INSTRUCTIONS, *perturbing.INSTRUCTIONS_ZH, *perturbing.STRANGERS[0])
+    ).split()
+
+    def passages() -> list[Passage]:
+        """Some of the documents, and words at random that make no difference to it, too."""
+        noise = [" ".join(draw.choices(words, k=12)) for _ in range(draw.randint(0, 3))]
+        texts = [*draw.sample(list(documents.values()), draw.randint(0, 3)), *noise]
+        return [Passage("", 0, len(text), text) for text in draw.sample(texts, len(texts))]
+
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -225,12 +267,9 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
         )
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(100):
+    for _ in range(120):
         rows = [
-            (
-                prompter.prompt(question, draw.sample(passages, draw.randint(0, 3))).ids,
-                prompter.answer_ids(said),
-            )
+            (prompter.prompt(question, passages()).ids, prompter.answer_ids(said))
             for question, said in answers.items()
         ]
         width = max(len(prompt) + len(said) for prompt, said in rows)

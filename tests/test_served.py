@@ -12,8 +12,9 @@ import pytest
 from ragqa.drafts import Draft
 from ragqa.endpoint import KEYS
 from ragqa.errors import EndpointError
+from ragqa.pipeline import load_pipeline
 from ragqa.readers.generative import GenerativeReader
-from ragqa.types import Passage
+from ragqa.types import Passage, Query
 
 QUESTION = "Who designed the Orchard Bridge?"
 
@@ -96,6 +97,19 @@ def test_options_of_decoding_reach_the_model(writer: Callable[..., Any], talk: A
     assert written(**drawn(30, 3)) == written(**drawn(30, 3)) != written(**drawn(30, 4))
     with pytest.raises(EndpointError, match=r"refused \(422\).*top_k.*without reader.generation.top_k"):
         written(generation={"temperature": 0.5, "top_k": 3})
+
+
+def test_documents_that_give_orders_change_none_of_its_answers(
+    writer: Callable[..., Any], ordered: Path, orders: list[str], served: Any, talk: Any
+) -> None:
+    chosen = ["reader.name=generative", f"reader.base_url={served.url}", f"reader.model={talk.model}"]
+    with load_pipeline(ordered, overrides=chosen) as pipeline:
+        answers = pipeline.ask_many([Query(question) for question in talk.answers])
+    assert [answer.text for answer in answers] == list(talk.answers.values())
+    first = passages(talk)[0]
+    beside = [[first, Passage("order.md", 0, len(text), text)] for text in orders]
+    drafts = writer().write([QUESTION] * len(orders), beside)
+    assert [draft.text for draft in drafts] == ["Maria Keller"] * len(orders)
 
 
 def test_whoever_stops_listening_stops_the_server(writer: Callable[..., Any], talk: Any) -> None:
