@@ -14,7 +14,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ragqa.analysis import is_han
-from ragqa.errors import ConfigError
+from ragqa.errors import ConfigError, ModelError
 from ragqa.sentences import sentences
 from ragqa.types import Passage
 
@@ -118,9 +118,12 @@ class Prompter:
     def _ids(self, language: str, question: str, passages: Sequence[Passage]) -> list[int]:
         text = self._text(language, question, passages)
         if getattr(self._tokenizer, "chat_template", None):
-            text = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
-            )
+            try:
+                text = self._tokenizer.apply_chat_template(
+                    [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+                )
+            except TemplateError as fault:  # it may also refuse what it is asked for
+                raise ModelError(f"the model's chat template: {fault}", next_step="another model") from fault
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         return list(self._tokenizer(text)["input_ids"])
 
