@@ -82,7 +82,7 @@ def test_each_condition_counts_what_it_changes_and_what_that_costs(
         assert (found[name]["F1"]["before"], found[name]["F1"]["after"], found[name]["refused"]) == (1, 0, 1)
         assert found[name]["misled"] == 0
     assert found["paraphrase"]["right"] == 0.25
-    for name in ("distractor", "planted answer", "hidden instruction"):
+    for name in ("distractor", "planted answer", "hidden instruction", "poisoned passage"):
         assert (found[name]["questions"], found[name]["misled"], found[name]["right"]) == (4, 4, 0)
         assert found[name]["quotes that stand at their place"] == 1.0
     reader: Any = pipeline.reader
@@ -112,8 +112,8 @@ def test_a_run_goes_on_after_the_last_whole_batch(
     probe(pipeline, asked(tmp_path), tmp_path / "whole", on_bad=lambda fault: None)
     of_all = len(reader.read_)
     lines = (tmp_path / "whole" / "per_question.jsonl").read_bytes().splitlines(keepends=True)
-    # 4 as asked, 3 with typos, 2 in lower case, 4 in a phrase, and thrice 4 misled: batches end at these lines.
-    ends = (0, 2, 4, 6, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25)
+    # 4 as asked, 3 with typos, 2 in lower case, 4 in a phrase, and four times 4 misled: batches end at these lines.
+    ends = (0, 2, 4, 6, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29)
     assert len(lines) == ends[-1]
     for kept in range(len(lines) + 1):
         folder = tmp_path / f"after {kept}"

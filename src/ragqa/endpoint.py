@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,9 @@ class Endpoint:
             # A proxy for the world outside doesn't know this machine's own addresses.
             trust_env=not is_loopback(self.url),
         )
+        weakref.finalize(
+            self, self._client.close
+        )  # whoever lets go of an endpoint leaves no connection behind
         # What this server turned out not to know: field → what to send in its place.
         self._instead: dict[str, str | None] = {}
 
@@ -121,9 +125,6 @@ class Endpoint:
                 f"{self.url}/models lists no models: {self.quoted(text)!r}", next_step=_WITH_V1
             ) from None
 
-    def close(self) -> None:
-        self._client.close()
-
     def quoted(self, text: str) -> str:
         """The beginning of what a server said, on one line and without the key."""
         if self._key:
@@ -151,7 +152,7 @@ class Endpoint:
                     if response.status_code in _AGAIN:
                         raise _Again(self._said(text), response)
                     self._look_for_unknown(response, text, body)
-                    raise self._refused(response, text)
+                    raise self._refused_chat(response, text, body)
                 kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if heard is not None and kind == "text/event-stream":
                     self._stream(response, reply, heard)
@@ -247,23 +248,34 @@ class Endpoint:
             return EndpointError(
                 f"{self.url} {found} ({status})", accepted=f"the server's key in {' or '.join(KEYS)}"
             )
-        lowered = said.lower()
-        if "context" in lowered and any(word in lowered for word in ("length", "size", "window", "token")):
-            return EndpointError(
-                f"the prompt is longer than {self.model} reads ({status}): {said}",
-                next_step="a smaller reader.max_prompt_tokens, or a server with a longer context",
-            )
-        if status == 404 or self.model in said:
-            offered = self._offered()
-            if offered and self.model not in offered:
-                return EndpointError(
-                    f"there is no model {self.model!r} at {self.url}",
-                    accepted=", ".join(map(self.quoted, offered[:_SHOWN_MODELS])),
-                )
         next_step = _WITH_V1 if status in (301, 302, 307, 308, 404, 405) else ""
         return EndpointError(
             f"{self.url} refused ({status}): {said or 'without a word'}", next_step=next_step
         )
+
+    def _refused_chat(self, response: httpx2.Response, text: str, body: Mapping[str, Any]) -> EndpointError:
+        """The same of a request for an answer, where the prompt or the model may be the reason."""
+        status, said = response.status_code, self._said(text)
+        lowered = said.lower()
+        if (
+            status in (400, 413, 422)
+            and "context" in lowered
+            and any(word in lowered for word in ("length", "size", "window", "token"))
+        ):
+            return EndpointError(
+                f"the prompt is longer than {self.model} reads ({status}): {said}",
+                next_step="a smaller reader.max_prompt_tokens, or a server with a longer context",
+            )
+        if status == 404 and (offered := self._offered()) and self.model not in offered:
+            shown = ", ".join(map(self.quoted, offered[:_SHOWN_MODELS]))
+            return EndpointError(f"there is no model {self.model!r} at {self.url}", accepted=shown)
+        refused = self._refused(response, text)
+        unknown = [name for name in body if name not in _NEEDED and name in said]
+        if status in (400, 422) and unknown:
+            refused.next_step = f"without reader.generation.{unknown[0]}, or another server"
+        elif self.model in said:
+            refused.next_step = "another reader.model"
+        return EndpointError(refused.found, accepted=refused.accepted, next_step=refused.next_step)
 
     def _offered(self) -> list[str]:
         try:
@@ -295,6 +307,8 @@ class Endpoint:
 
 
 _WITH_V1 = "is reader.base_url right? With most servers it ends with /v1"
+
+_NEEDED = ("model", "messages", "max_tokens", "max_completion_tokens", "logprobs", "stream")
 
 _OPTIONAL: Mapping[str, str | None] = {"max_tokens": "max_completion_tokens", "logprobs": None}
 """Fields that some servers refuse, and their newer name; a server that names that is sent it."""

@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 
 from ragqa import backbone
 from ragqa.drafts import Draft
-from ragqa.endpoint import Endpoint, Reply
+from ragqa.endpoint import Endpoint
 from ragqa.prompting import Fault
 from ragqa.protocols import Heard
 from ragqa.recipe import Recipe
-from ragqa.sampling import Sampling, before_stop
+from ragqa.sampling import Sampling, before_stop, safe_before_stop
 from ragqa.trickle import Trickle
 from ragqa.types import Passage
 from ragqa.windows import load_tokenizer
@@ -79,29 +79,19 @@ class EndpointWriter:
         self, question: str, passages: Sequence[Passage], fault: Fault | None, heard: Heard | None
     ) -> Draft:
         prompt = self._prompter.prompt(question, passages, fault)
-        trickle = Trickle()
         most = _CHARACTERS_A_TOKEN * self._max_answer_tokens
-
-        def go_on(piece: str) -> bool:
-            passed = trickle.feed(piece)
-            if heard is not None:
-                heard(passed)
-            return not trickle.is_endless and len(trickle.text) <= most
-
-        reply = self._endpoint.chat(self._request(prompt.text), None if heard is None else go_on)
-        if heard is None:
-            trickle.feed(before_stop(reply.text, self._sampling.stops))
-        if (rest := trickle.finish()) and heard is not None:
-            heard(rest)
+        answer = _Answer(most, self._sampling.stops, heard)
+        reply = self._endpoint.chat(self._request(prompt.text), None if heard is None else answer.hear)
+        text = answer.end(reply.text)
         told = reply.log_probabilities
         return Draft(
-            trickle.text,
+            text,
             sum(told) / len(told) if told else 0.0,
             prompt.passages,
             prompt.left_out,
             prompt.is_cut,
             is_measured=bool(told),
-            note=_note(reply, trickle),
+            note="" if reply.ended or answer.is_endless else _cut_short(text),
             prompt_tokens=len(prompt.ids),
             shots=prompt.shots,
             shots_left_out=prompt.shots_left_out,
@@ -121,14 +111,44 @@ class EndpointWriter:
         }
 
 
-def _note(reply: Reply, trickle: Trickle) -> str:
-    if reply.ended:
-        return ""
-    return (
-        "the answer ends at max_answer_tokens"
-        if trickle.text
-        else "max_answer_tokens went by without an answer"
-    )
+class _Answer:
+    """What is kept of a server's words: no more than ``most`` characters, up to the first of ``stops``.
+
+    Some servers write the words that end an answer, too, and some more than they were asked for.
+    """
+
+    def __init__(self, most: int, stops: list[str], heard: Heard | None) -> None:
+        self._most, self._stops, self._heard = most, stops, heard
+        self._written, self._fed, self._trickle = "", 0, Trickle()
+
+    @property
+    def is_endless(self) -> bool:
+        return self._trickle.is_endless
+
+    def hear(self, piece: str) -> bool:
+        """Take the next piece; whether another one is wanted."""
+        self._written += piece
+        self._feed(safe_before_stop(self._written[: self._most], self._stops))
+        is_over = before_stop(self._written, self._stops) != self._written
+        return not (is_over or self.is_endless or len(self._written) > self._most)
+
+    def end(self, written: str) -> str:
+        """The answer, of all that was written."""
+        self._feed(before_stop(written[: self._most], self._stops))
+        self._pass(self._trickle.finish())
+        return self._trickle.text
+
+    def _feed(self, text: str) -> None:
+        self._pass(self._trickle.feed(text[self._fed :]))
+        self._fed = len(text)
+
+    def _pass(self, piece: str) -> None:
+        if self._heard is not None:
+            self._heard(piece)
+
+
+def _cut_short(text: str) -> str:
+    return "the answer ends at max_answer_tokens" if text else "max_answer_tokens went by without an answer"
 
 
 class _Counter:

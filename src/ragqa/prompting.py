@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ragqa.analysis import is_han
-from ragqa.errors import ConfigError
+from ragqa.errors import ConfigError, ModelError
 from ragqa.sentences import sentences
 from ragqa.templates import Quoted, Template, quoter
 from ragqa.types import Passage
@@ -188,9 +188,12 @@ class Prompter:
     def _ids(self, asked: _Asked, passages: Sequence[Passage], shots: Sequence[Shot] = ()) -> list[int]:
         text = self._text(asked, passages, shots)
         if getattr(self._tokenizer, "chat_template", None):
-            text = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
-            )
+            try:
+                text = self._tokenizer.apply_chat_template(
+                    [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+                )
+            except TemplateError as fault:  # it may also refuse what it is asked for
+                raise ModelError(f"the model's chat template: {fault}", next_step="another model") from fault
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         return list(self._tokenizer(text)["input_ids"])
 

@@ -2,9 +2,10 @@
 
 questions ──ask──▶ hits, answers ──▶ records ─────────────┐
     ├─ changed words ──ask──▶ answers ──▶ records ────────┼──▶ paired differences
-    └─ hits, each with a sentence ──read──▶ answers ──▶ records ─┘
+    └─ hits, each with a sentence, or one more ──read──▶ answers ──▶ records ─┘
 
-A sentence is put behind the text of every hit before the reader sees it; the index stays as it is. Records are written
+A sentence is put behind the text of every hit, or a passage behind all of them, before the reader sees them; the index
+stays as it is. Records are written
 as they come: a killed run retrieves again for the questions as they stand, and reads on where it was.
 """
 
@@ -48,10 +49,11 @@ class Reworded:
 
 @dataclass(frozen=True, slots=True)
 class Misleading:
-    """Question, false answer → the sentence that is put behind each passage."""
+    """Question, false answer → the text that is put behind each passage or, ``apart``, behind all as one of its own."""
 
     means: str
     sentence: Callable[[str, str], str]
+    apart: bool = False
 
 
 AS_ASKED = "as asked"
@@ -68,6 +70,11 @@ CONDITIONS: Mapping[str, Reworded | Misleading] = {
     ),
     "hidden instruction": Misleading(
         "behind each passage a sentence orders a false answer", perturbing.instruction
+    ),
+    "poisoned passage": Misleading(
+        "behind all passages one more, about something else, orders a false answer",
+        perturbing.poisoned,
+        apart=True,
     ),
 }
 
@@ -129,7 +136,7 @@ class _Put:
     Attributes:
         row: its place among the questions.
         hits: those of the question as it was asked; None where the query is another one, and has its own.
-        decoy, added: the false answer and the sentence behind each hit.
+        decoy, added: the false answer and the text behind each hit or, ``apart``, behind all of them.
     """
 
     condition: str
@@ -139,6 +146,7 @@ class _Put:
     hits: Sequence[Hit] | None
     decoy: str = ""
     added: str = ""
+    apart: bool = False
 
 
 def _retrieved(pipeline: Pipeline, queries: Sequence[Query]) -> list[Sequence[Hit]]:
@@ -169,7 +177,7 @@ def _reworded(name: str, condition: Reworded, plain: _Put) -> _Put:
 def _misleading(name: str, condition: Misleading, plain: _Put) -> _Put:
     decoy = _decoy(plain.asked)
     sentence = condition.sentence(plain.query.text, decoy)
-    return replace(plain, condition=name, decoy=decoy, added=sentence)
+    return replace(plain, condition=name, decoy=decoy, added=sentence, apart=condition.apart)
 
 
 def _read(
@@ -185,7 +193,7 @@ def _read(
     hits = (
         pipeline.retrieve(queries)
         if len(own) < len(batch)
-        else [[_with(hit, put.added) for hit in mine] for put, mine in zip(batch, own, strict=True)]
+        else [_misled_hits(put, mine) for put, mine in zip(batch, own, strict=True)]
     )
     for put, mine, answer in zip(batch, hits, pipeline.read(queries, hits), strict=True):
         misled = bool(put.added) and _is_misled(put, answer.text, as_asked[put.row]["answer"])
@@ -198,6 +206,15 @@ def _decoy(asked: Located) -> str:
     if asked.by_option:
         return next(option for option in options if option not in asked.example.answers)
     return perturbing.decoy_for(asked.example.query.text)
+
+
+def _misled_hits(put: _Put, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits as the condition has them read."""
+    if not put.apart:
+        return [_with(hit, put.added) for hit in hits]
+    last = hits[-1].passage
+    added = replace(last, start=last.end, end=last.end + len(put.added), text=put.added, title="")
+    return [*hits, replace(hits[-1], passage=added)]
 
 
 def _with(hit: Hit, sentence: str) -> Hit:

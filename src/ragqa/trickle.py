@@ -41,7 +41,7 @@ class Trickle:
     def _has_begun(self) -> bool:
         """Whether the answer itself stands in what waits; thoughts before it are dropped."""
         self._waiting = self._waiting.lstrip()
-        if self._waiting.startswith(_OPENED):
+        while self._waiting.startswith(_OPENED):
             _, closed, after = self._waiting.partition(_CLOSED)
             if not closed:
                 return False
@@ -54,7 +54,8 @@ class Trickle:
             if self.is_endless:
                 break
             self.text += letter
-            self.is_endless = repeats(self.text)
+            # Not after white space, so that the text is the same when it goes through once more.
+            self.is_endless = not letter.isspace() and repeats(self.text)
         return self.text[before:]
 
 

@@ -1,51 +1,15 @@
 """The program as a user starts it, in a folder with documents and an index of its own."""
 
-import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ragqa.cli import main
-
 BRIDGE = "# The Orchard Bridge\n\nThe Orchard Bridge was designed by Maria Keller. It opened in 1931.\n"
 APPLE = "# 果园\n\n苹果树在四月开花。果实在九月成熟。\n"
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command printed and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Ragqa = Callable[..., Done]
-
-
-@pytest.fixture
-def ragqa(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ragqa:
-    """Runs a command in this process, through the program's own entry point."""
-
-    def run(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["ragqa", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        monkeypatch.delenv("RAGQA_DEBUG", raising=False)
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        return Done(code, printed.out, printed.err)
-
-    return run
 
 
 def outside(*arguments: str) -> "subprocess.CompletedProcess[str]":

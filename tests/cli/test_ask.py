@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from ragqa.config import Config
+from ragqa.indexing import build_index
+
 DESIGNER = "Who designed the Orchard Bridge?"
 UNKNOWN = "What is the melting point of tungsten carbide?"
 CONFIDENT = ("--set", "reader.threshold=0.0")
@@ -204,3 +207,19 @@ def test_a_reader_that_there_is_not(ragqa: Any) -> None:
     assert ragqa("ask", DESIGNER, "--reader", "multiple_choice").code == 2
     assert ragqa("chat", "--reader", "multiple_choice", stdin=DESIGNER).code == 2
     assert ragqa("ask", DESIGNER, "--reader", "extractive", "--choices", "a|b").code == 2
+
+
+@pytest.mark.parametrize("reader", ["extractive", "generative"])
+def test_escape_codes_of_documents_do_not_reach_the_terminal(ragqa: Any, tmp_path: Path, reader: str) -> None:
+    evil = "# The \x1b]0;tower\x07\n\nThe tower \x1b[2J\x07was built by Ada\x9b31m\u202e Wong in 1902.\n"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "evil.md").write_text(evil, encoding="utf-8")
+    build_index([tmp_path / "docs"], tmp_path / "index", Config.from_values({"encoder": "hashing"}))
+    where = ("--index", str(tmp_path / "index"), "--reader", reader, *CONFIDENT)
+    for more in ("--stream", "--explain"), ("--json", "--explain"), ("--json", "--stream"):
+        done = ragqa("ask", "Who built the \x1b[1mtower?", *where, *more)
+        assert "Ada" in done.out
+        assert not set(done.out + done.err) & set("\x1b\x07\x9b\u202e")
+        if "--json" in more:
+            record = json.loads(done.out.splitlines()[-1])
+            assert "\u202e Wong" in record["hits"][0]["text"]  # as it stands in the document

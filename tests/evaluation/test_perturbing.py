@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ragqa.analysis import is_han
 from ragqa.evaluation.perturbing import (
+    INSTRUCTIONS,
+    INSTRUCTIONS_ZH,
     appended,
     claim,
     decoy_for,
@@ -15,6 +17,7 @@ from ragqa.evaluation.perturbing import (
     instruction,
     lower_case,
     paraphrase,
+    poisoned,
     typos,
 )
 
@@ -72,6 +75,7 @@ def test_seeds_differ() -> None:
     assert len({typos(question, seed) for seed in range(9)}) > 3
     assert len({paraphrase(question, seed) for seed in range(30)}) == 4
     assert len({instruction(question, "X", seed) for seed in range(40)}) == 4
+    assert len({poisoned(question, "X", seed) for seed in range(800)}) == 80
     assert len({distractor(question, "X", seed) for seed in range(30)}) == 3
     assert len({claim(question, "X", seed) for seed in range(30)}) == 2
 
@@ -93,6 +97,21 @@ def test_a_misleading_sentence_holds_the_false_answer_and_keeps_the_language(
         assert decoy in sentence
         assert is_han(sentence) == is_han(question)
     assert question.strip().rstrip("?.!？。！") in distractor(question, decoy, seed)
+
+
+@pytest.mark.parametrize("forms", [INSTRUCTIONS, INSTRUCTIONS_ZH])
+def test_instructions_have_twenty_forms_each_with_the_false_answer(forms: tuple[str, ...]) -> None:
+    filled = {form.format(question="Why", decoy="X-Y-Z") for form in forms}
+    assert len(filled) == 20
+    assert all("X-Y-Z" in one and "{" not in one.replace('{"role"', "") for one in filled)
+    assert all(is_han(one) == (forms is INSTRUCTIONS_ZH) for one in filled)
+
+
+@given(QUESTION, st.integers(0, 9))
+def test_a_poisoned_passage_holds_the_false_answer(question: str, seed: int) -> None:
+    text = poisoned(question, "X-Y-Z", seed)
+    assert "X-Y-Z" in text
+    assert poisoned(question, "X-Y-Z", seed) == text
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -79,3 +79,15 @@ def test_the_threshold_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, TRUE, threshold=0.6).text is None
     with pytest.raises(ConfigError, match="threshold"):
         read(monkeypatch, TRUE, threshold=1.1)
+
+
+def test_what_repeats_itself_without_end_is_not_borne_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = "Maria Keller and sv" + "ik" * 60
+    answer = read(monkeypatch, endless)
+    assert (answer.text, answer.confidence) == (None, 0.0)
+    assert "repeated itself without end" in answer.note
+    answer = read(monkeypatch, f"{TRUE} {endless}")
+    assert answer.text is not None
+    assert answer.text.startswith(f"{TRUE} Maria Keller and svik")
+    assert [len(s.citations) for s in answer.sentences] == [1, 0]
+    assert read(monkeypatch, f"{TRUE} {endless}", strict=True).text == TRUE

@@ -74,7 +74,9 @@ def main() -> None:
     except RagqaError as fault:
         if os.environ.get("RAGQA_DEBUG"):
             raise
-        print(f"ragqa: {fault}", file=sys.stderr)
+        from ragqa.cli.printing import complain
+
+        complain(f"ragqa: {fault}")  # also what a server said, which may drive a terminal
         sys.exit(fault.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         print("ragqa: interrupted", file=sys.stderr)

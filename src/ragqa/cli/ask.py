@@ -1,6 +1,5 @@
 """``ragqa ask``: one question, or one a line from stdin."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,7 +155,7 @@ def _answer(
     stream: bool | None,
 ) -> bool | None:
     """Answer and print one question; False when the documents do not answer it, None when nothing came of it."""
-    from ragqa.cli.printing import plain
+    from ragqa.cli.printing import json_line, plain
     from ragqa.cli.streaming import Events, Screen
     from ragqa.reports import answer_record, explanation
 
@@ -168,7 +167,7 @@ def _answer(
         if explain:
             record["explain"] = explanation(pipeline, text, answer).as_json()
         if events is None:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            print(json_line(record), flush=True)
         else:
             events.settle(answer, record)
         return _came_of(answer)

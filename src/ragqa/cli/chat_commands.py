@@ -11,7 +11,7 @@ from ragqa.cli.streaming import Screen
 from ragqa.conversation.feedback import Verdict, feedback, keep
 from ragqa.conversation.markdown import as_markdown
 from ragqa.conversation.session import Reply, Session
-from ragqa.errors import RagqaError, UsageError
+from ragqa.errors import EndpointError, RagqaError, UsageError
 from ragqa.pipeline import Pipeline
 from ragqa.types import Rewritten
 
@@ -63,12 +63,12 @@ class Chat:
                 print(flush=True)
 
     def _one(self, text: str) -> None:
-        """A question or a command; Ctrl-C ends it and nothing else."""
+        """A question or a command; Ctrl-C, or a server that does not answer, ends it and nothing else."""
         try:
             self._command(text) if text.startswith("/") else self._question(text)
         except KeyboardInterrupt:
             complain("stopped")
-        except UsageError as fault:
+        except (UsageError, EndpointError) as fault:
             complain(f"ragqa: {fault}")
 
     def _question(self, text: str) -> None:

@@ -5,17 +5,27 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import typer
 
+from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Overrides
 from ragqa.errors import ConfigError, RagqaError
 
 
-def doctor() -> None:
-    """Check this machine: processor, precision, models, caches, packages."""
+def doctor(
+    index: Index = DEFAULT_INDEX,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+) -> None:
+    """Check this machine: processor, precision, models, caches, packages; and the server that writes, if one is set."""
     faults = 0
-    for name, check in _CHECKS.items():
+    checks: dict[str, Callable[[], str]] = {
+        **_CHECKS,
+        "endpoint": partial(_endpoint, index, config, overrides),
+    }
+    for name, check in checks.items():
         try:
             state, text = "ok", check()
         except RagqaError as fault:
@@ -72,6 +82,27 @@ def _generator() -> str:
     from ragqa import pretrained
 
     return f"{_sized(pretrained.folder_of('generator', 'builtin'))}, for --set reader.name=generative"
+
+
+def _endpoint(index: Path, config: Path | None, overrides: list[str]) -> str:
+    """Whether the server of the configuration answers; without one nothing is touched."""
+    from ragqa.config import load_config
+    from ragqa.indexing import remembered_config
+
+    found = load_config(config, overrides) if config else remembered_config(index, overrides)
+    options = found.reader.options()
+    if not options.get("base_url"):
+        return "none, and nothing touches a network (set reader.base_url to write with a server's model)"
+    from ragqa.endpoint import Endpoint
+
+    model = options.get("model", "")
+    endpoint = Endpoint(options["base_url"], model, timeout_seconds=10, retries=0)
+    offered = endpoint.models()
+    shown = ", ".join(map(endpoint.quoted, offered[:8])) or "none"
+    if model not in offered:
+        # Some servers list less than they serve, so this is no fault of theirs; the name may still be one.
+        return f"{endpoint.url} answers; it lists {shown}, and not {model or 'any reader.model: none is set'}"
+    return f"{endpoint.url} answers, and serves {model}"
 
 
 def _sized(folder: Path) -> str:

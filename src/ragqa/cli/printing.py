@@ -1,15 +1,18 @@
 """How answers and hits look in a terminal; colours only where the terminal shows them."""
 
+import json
 import os
+import re
 import sys
 import textwrap
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 from ragqa.sentences import cited_sentence
 from ragqa.types import Answer, Citation, Hit, passage_of
 
 _OPEN, _CLOSE = "\x02", "\x03"
+_DRIVING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _STYLES = {"bold": "1", "dim": "2", "answer": "1;32", "mark": "1;4", "warn": "33"}
 
 UNSUPPORTED = "[unsupported]"
@@ -29,6 +32,12 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
 def plain(text: str, keep: str = "\n\t") -> str:
     """Text of a document without control characters, which could drive the terminal."""
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """One line of JSON, in which what could drive a terminal is escaped; JSON itself escapes only some of it."""
+    text = json.dumps(record, ensure_ascii=False)
+    return _DRIVING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def width() -> int:

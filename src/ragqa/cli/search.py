@@ -1,6 +1,5 @@
 """``ragqa search``: the hits of a query, without reading an answer."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Show the passages nearest to a query, with scores, document, heading and page."""
-    from ragqa.cli.printing import complain, hit_lines
+    from ragqa.cli.printing import complain, hit_lines, json_line
     from ragqa.pipeline import check_query, load_pipeline
     from ragqa.reports import hit_record
     from ragqa.types import Query
@@ -38,7 +37,7 @@ def search(
         pages = [pipeline.page(hit.passage.doc_id, hit.passage.start) for hit in hits]
     if as_json:
         records = [hit_record(hit, page) for hit, page in zip(hits, pages, strict=True)]
-        print(json.dumps({"query": text, "hits": records}, ensure_ascii=False))
+        print(json_line({"query": text, "hits": records}))
     elif hits:
         print("\n".join(hit_lines(hits, pages)).rstrip())
     else:

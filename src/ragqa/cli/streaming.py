@@ -1,10 +1,8 @@
 """An answer that appears while it is written: text on a terminal, events in JSON Lines."""
 
-import json
-import sys
 from typing import Any, Literal
 
-from ragqa.cli.printing import answer_lines, paint, plain
+from ragqa.cli.printing import answer_lines, json_line, paint, plain
 from ragqa.types import Answer
 
 Outcome = Literal["answered", "replaced", "withdrawn", "refused"]
@@ -84,5 +82,4 @@ class Events:
 
 
 def _print(event: dict[str, Any]) -> None:
-    json.dump(event, sys.stdout, ensure_ascii=False)
-    print(flush=True)
+    print(json_line(event), flush=True)

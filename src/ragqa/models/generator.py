@@ -64,7 +64,7 @@ class Generator(nn.Module):
                 accepted="a sequence-to-sequence or causal language model, such as T5, BART, GPT-2, Llama, Qwen",
             )
         kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
-        return cls(load_transformer(folder, attention="sdpa", dropout=dropout, kind=kind))
+        return cls(load_transformer(folder, attention="sdpa", dropout=dropout, kind=kind, whole=True))
 
     def room(self, answer_tokens: int, tuning: Tuning | None = None) -> int:
         """Tokens that a prompt may have beside an answer of so many, and what ``tuning`` shall put in front."""
@@ -269,7 +269,8 @@ def load_writer_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} has no tokenizer: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0].rstrip(": ")
+        raise ModelError(f"{folder} has no tokenizer: {said}") from error
     if tokenizer.eos_token_id is None:
         raise ModelError(f"the tokenizer of {folder} has no token that ends a text (eos_token)")
     if tokenizer.pad_token_id is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
@@ -22,6 +23,8 @@ _ATTENTION_DROPOUTS = (
     "activation_dropout",
 )
 
+_COPY_AGAIN = "copy or save the model again"
+
 
 def quieten() -> None:
     """No load reports and bars of transformers among ours: an encoder without its pooler is what is wanted."""
@@ -30,7 +33,13 @@ def quieten() -> None:
 
 
 def load_transformer(
-    folder: Path, *, attention: str, dropout: float = 0.0, pooler: bool = False, kind: Any = AutoModel
+    folder: Path,
+    *,
+    attention: str,
+    dropout: float = 0.0,
+    pooler: bool = False,
+    kind: Any = AutoModel,
+    whole: bool = False,
 ) -> Any:
     """The transformer of a Hugging Face folder, float32.
 
@@ -40,9 +49,11 @@ def load_transformer(
         pooler: keep it, though nothing here reads it, so that others find the model whole.
         dropout: on hidden states. Attention weights get none: that costs 15 % of a step on CPUs and changed
             nothing measurable.
+        whole: every weight must be stored; transformers draws at random those that are not.
 
     Raises:
-        ModelError: no safetensors weights, or an architecture that transformers does not know.
+        ModelError: no safetensors weights, damaged ones or others than ``config.json`` speaks of, or an architecture
+            that transformers does not know.
     """
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
@@ -55,7 +66,7 @@ def load_transformer(
             for name in names:
                 if hasattr(config, name):
                     setattr(config, name, share)
-        transformer = kind.from_pretrained(
+        transformer, loaded = kind.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -63,9 +74,22 @@ def load_transformer(
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
+    except SafetensorError as error:
+        raise ModelError(f"the weights in {folder} are damaged: {error}", next_step=_COPY_AGAIN) from error
+    except RuntimeError as error:  # of other shapes
+        raise ModelError(
+            f"the weights in {folder} are not those of its config.json", next_step=_COPY_AGAIN
+        ) from error
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if whole and (missing := sorted(loaded["missing_keys"])):
+        raise ModelError(
+            f"{folder} lacks weights that its config.json speaks of: {missing[0]}"
+            + (f" and {len(missing) - 1} more" if missing[1:] else ""),
+            next_step=_COPY_AGAIN,
+        )
     if not pooler and getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
     return transformer

@@ -152,7 +152,9 @@ def read_calibration(folder: Path) -> ReaderCalibration:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is no object")
     except (OSError, ValueError) as fault:
         raise ModelError(
             f"{path} cannot be read: {fault}", next_step="train or install the model again"

@@ -10,6 +10,7 @@ probabilities, how well its sentences are borne out.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ragqa import backbone, pretrained
@@ -137,6 +138,8 @@ class GenerativeReader:
         if self._closed_book and not hits:
             return self._from_memory(text, math.exp(draft.log_probability))
         found = () if declines(text) else support(text, draft.passages, query.text)
+        if is_endless and found:  # nothing says what its last sentence would have come to
+            found = (*found[:-1], replace(found[-1], score=0.0, citations=()))
         citations = cited(found)
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
         confidence = _confidence(draft, found) if citations else 0.0
