@@ -266,8 +266,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
             pad_token_id=0,
         )
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(240):
         rows = [
             (prompter.prompt(question, passages()).ids, prompter.answer_ids(said))
             for question, said in answers.items()
@@ -291,12 +291,12 @@ def _tokenizer_of(texts: list[str]) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from ragqa import prompting
+    from ragqa import prompting, templates
     from ragqa.evaluation import perturbing
 
     known = [
         *texts,
-        *(file.read_text(encoding="utf-8") for file in sorted(prompting._FOLDER.glob("zero_shot.*"))),
+        *(file.read_text(encoding="utf-8") for file in sorted(templates._FOLDER.glob("zero_shot.*"))),
         *prompting.NOT_HERE.values(),
         *perturbing.INSTRUCTIONS,
         *perturbing.INSTRUCTIONS_ZH,

@@ -167,7 +167,7 @@ def test_what_it_cannot_do_is_told(
     # This server does not say that a prompt is longer than its model reads.
     with pytest.raises(EndpointError, match=r"has a fault \(500\)"):
         writer(model=str(small_gpt2)).write([QUESTION], [long])
-    (draft,) = writer(model=str(small_gpt2), max_prompt_tokens=80, max_answer_tokens=4).write(
+    (draft,) = writer(model=str(small_gpt2), max_prompt_tokens=130, max_answer_tokens=4).write(
         [QUESTION], [long]
     )
     assert draft.is_cut
@@ -181,7 +181,7 @@ def small_gpt2(talk: Any, tmp_path: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(talk.model)
     config = GPT2Config(
         vocab_size=len(tokenizer),
-        n_positions=128,
+        n_positions=256,
         n_embd=16,
         n_layer=1,
         n_head=2,

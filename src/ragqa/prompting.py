@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jinja2 import TemplateError
+
 from ragqa.analysis import is_han
 from ragqa.errors import ConfigError, ModelError
 from ragqa.sentences import sentences
