@@ -30,17 +30,24 @@ MAX_WRITTEN_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One row: its window, and the positions of the marked answer in it, first and last plus one (0, 0: none)."""
+    """One row.
+
+    Attributes:
+        marked: positions of the marked answer in the window, first and last plus one (0, 0: none).
+        rank: of its passage among those of the question, 0 for the best.
+    """
 
     window: Window
     marked: tuple[int, int] = (0, 0)
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Rows of N questions, each array (R, L); row r is place ``slots[r] % places`` of question ``slots[r] // places``.
 
-    ``copyable`` are the tokens of titles and texts, which may be written word for word.
+    ``copyable`` are the tokens of titles and texts, which may be written word for word, ``ranks`` (R,) those of the
+    passages.
     """
 
     ids: Ints
@@ -49,11 +56,18 @@ class Sources:
     copyable: npt.NDArray[np.bool_]
     slots: Ints
     places: int
+    ranks: Ints
+
+    def prior(self) -> npt.NDArray[np.float32]:
+        """What is added to the attention to each row, (R,): ln 1/n for the n-th best passage, as ranks are in the law
+        of Zipf.
+        """
+        return -np.log1p(self.ranks).astype(np.float32)
 
 
-def to_answer(windower: Windower, question: Ints, title: Ints, text: Ints) -> Iterator[Source]:
+def to_answer(windower: Windower, question: Ints, title: Ints, text: Ints, rank: int = 0) -> Iterator[Source]:
     """The rows of one passage for a question."""
-    return (Source(window) for window in windower.windows(question, title, text))
+    return (Source(window, rank=rank) for window in windower.windows(question, title, text))
 
 
 def to_ask(
@@ -79,4 +93,5 @@ def pad_sources(groups: Sequence[Sequence[Source]], windower: Windower) -> Sourc
         kinds[row, slice(*source.marked)] = 0
     places = max(map(len, groups))
     slots = [places * number + place for number, group in enumerate(groups) for place in range(len(group))]
-    return Sources(ids, mask, kinds, copyable, np.array(slots, dtype=np.int64), places)
+    ranks = np.array([source.rank for source in rows], dtype=np.int64)
+    return Sources(ids, mask, kinds, copyable, np.array(slots, dtype=np.int64), places, ranks)

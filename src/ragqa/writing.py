@@ -202,8 +202,8 @@ class PointerWriter:
         sources: list[Source] = []
         read: list[tuple[Passage, TokenText]] = []
         is_cut = False
-        for passage, title, text in zip(passages, titles, texts, strict=True):
-            rows = list(to_answer(self._windower, tokens[0].ids, title.ids, text.ids))
+        for rank, (passage, title, text) in enumerate(zip(passages, titles, texts, strict=True)):
+            rows = list(to_answer(self._windower, tokens[0].ids, title.ids, text.ids, rank))
             room = self._max_tokens - _size(sources)
             if not read and _size(rows) > room:
                 rows, is_cut = list(_fitting(rows, room)), True

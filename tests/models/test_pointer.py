@@ -1,5 +1,6 @@
 """The pointer: its mixture, its cache, its rows in any order, and what it stores."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ragqa.backbone import builtin_path
 from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import PointerModel, SourceEncoder
 from ragqa.runtimes.pointer import Decoder
+from ragqa.sampling import repeating
 from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
 from ragqa.training.objectives.pointing import PointingBatch, PointingObjective
 from ragqa.types import Example, Passage, Query, Span
@@ -121,12 +123,18 @@ def test_each_next_word_has_a_probability_and_all_together_one(
 
 
 def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> None:
-    sources = pad_sources([rows_of(QUESTIONS[0], [0, 1]), rows_of(QUESTIONS[1], [2])], windower)
+    sources = pad_sources([ranked(rows_of(QUESTIONS[0], [0, 1])), rows_of(QUESTIONS[1], [2])], windower)
     written = model.write(sources, [ANSWER, ASK], end=windower.sep_id, max_tokens=9)
     arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
     assert max(len(one.ids) for one in written) > 3
+    prior = torch.from_numpy(sources.prior())
     with torch.inference_mode():
-        encoded = model.encode(*map(torch.from_numpy, arrays), places=sources.places, count=2)  # type: ignore[misc,arg-type]
+        encoded = model.encode(  # type: ignore[misc]
+            *map(torch.from_numpy, arrays),  # type: ignore[arg-type]
+            places=sources.places,
+            count=2,
+            prior=prior,
+        )
         for row, one in enumerate(written):
             tokens: list[int] = []
             total = 0.0
@@ -134,6 +142,7 @@ def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> N
                 inputs = model._inputs(torch.tensor([ANSWER, ASK]), torch.tensor([tokens, tokens]).long())
                 hidden = model.head.run(inputs, encoded)[:, -1]
                 likelihoods, _ = model.next_words(hidden, encoded)
+                likelihoods[row, repeating(tokens)] = 0
                 tokens.append(int(likelihoods[row].argmax()))
                 total += float(likelihoods[row].max().log())
             assert list(one.ids) == [token for token in tokens if token != windower.sep_id]
@@ -149,7 +158,7 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
     encoder = SourceEncoder(model)
     decoder = Decoder(encoder.arrays())
     for question, numbers in ((QUESTIONS[0], [0, 1, 2]), (QUESTIONS[1], [2])):
-        sources = pad_sources([rows_of(question, numbers)], windower)
+        sources = pad_sources([ranked(rows_of(question, numbers))], windower)
         (expected,) = model.write(sources, [task], end=windower.sep_id, max_tokens=12)
         rows = []
         for place in range(len(numbers)):
@@ -160,7 +169,8 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
             ]
             with torch.inference_mode():
                 outputs = [output[0].numpy() for output in encoder(*parts)]
-            rows.append((outputs, sources.ids[place][real], sources.copyable[place][real]))
+            prior = -math.log(1 + place)
+            rows.append((outputs, sources.ids[place][real], sources.copyable[place][real], prior))
         steps = list(decoder.write(decoder.encoded(rows), task, windower.sep_id, 12))
         written = [token for token, _, _ in steps if token != windower.sep_id]
         assert written == list(expected.ids)
@@ -181,6 +191,34 @@ def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
     assert alone[0].ids == turned[0].ids == together[0].ids
     assert alone[0].log_probability == pytest.approx(turned[0].log_probability, abs=1e-4)
     assert alone[0].log_probability == pytest.approx(together[0].log_probability, abs=1e-4)
+
+
+def test_a_better_passage_counts_more(model: PointerModel, windower: Windower) -> None:
+    """What a passage says is copied the likelier the better it ranks."""
+    rows = rows_of(QUESTIONS[0], [0, 1])
+    shares = []
+    for ranks in ((0, 1), (0, 0), (1, 0)):
+        mine = [replace(row, rank=rank) for row, rank in zip(rows, ranks, strict=True)]
+        sources = pad_sources([mine], windower)
+        arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
+        with torch.inference_mode():
+            encoded = model.encode(  # type: ignore[misc]
+                *map(torch.from_numpy, arrays),  # type: ignore[arg-type]
+                places=sources.places,
+                count=1,
+                prior=torch.from_numpy(sources.prior()),
+            )
+            hidden = model.head.run(model._start(torch.tensor([ANSWER])), encoded)
+            weights = model.head.pointer(hidden, encoded)[0].exp()[0, 0]
+        first = weights[: sources.ids.shape[1]].sum()
+        shares.append(float(first))
+        assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
+    assert shares[0] > shares[1] > shares[2]
+
+
+def ranked(rows: list[Source]) -> list[Source]:
+    """The rows of passages, best first."""
+    return [replace(row, rank=rank) for rank, row in enumerate(rows)]
 
 
 def test_every_passage_counts(model: PointerModel, windower: Windower) -> None:

@@ -4,11 +4,12 @@ Each row (question + passage) is encoded apart, and the decoder attends over the
 once (fusion in decoder, Izacard and Grave 2021, arXiv:2007.01282). With the decoder's state h_t, source tokens s_i and
 their states e_i,
 
-    a_ti = softmax_i (q(h_t) · k(e_i) + p(h_t) · w(s_{i−1}))      c_t = Σ_i a_ti e_i      g_t = σ(u · [h_t; c_t])
+    a_ti = softmax_i (q(h_t) · k(e_i) + p(h_t) · w(s_{i−1}) + r_i)      c_t = Σ_i a_ti e_i      g_t = σ(u · [h_t; c_t])
     P(y_t) = g_t · softmax(vocabulary scores)_{y_t} + (1 − g_t) · Σ_{i: s_i = y_t} a_ti
 
 (See, Liu and Manning 2017, arXiv:1704.04368.) The term with w, the word embedding of the token before, lets the pointer
-go on where the word just written stands. Self-attention and feed-forward layers of the decoder begin as the encoder's
+go on where the word just written stands; r, ln 1/n for tokens of the n-th best passage, stands in the attention of the
+decoder's layers, too, but for training. Self-attention and feed-forward layers of the decoder begin as the encoder's
 last ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
 """
 
@@ -29,6 +30,7 @@ from ragqa.models.generator import IGNORED
 from ragqa.models.headed import Headed
 from ragqa.models.loading import load_transformer
 from ragqa.models.masked import MaskedHead
+from ragqa.sampling import repeating
 from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
 from ragqa.surface import Written
 
@@ -42,7 +44,8 @@ class Encoded:
     """Sources of N questions as the decoder sees them; S is rows of a question times tokens of a row.
 
     ``states``, ``keys`` (of the pointer) and ``before`` (the word embedding of the token before) are (N, S, D);
-    ``ids`` and ``copyable`` (N, S); ``seen`` (N, 1, 1, S) is False where there is nothing.
+    ``ids`` and ``copyable`` (N, S); ``seen`` (N, 1, 1, S) is False where there is nothing. ``prior`` (N, S) of
+    attention; none while it trains.
     """
 
     states: Tensor
@@ -51,6 +54,7 @@ class Encoded:
     ids: Tensor
     copyable: Tensor
     seen: Tensor
+    prior: Tensor | None = None
 
 
 class PointerHead(nn.Module):
@@ -112,7 +116,11 @@ class PointerHead(nn.Module):
         causal = None
         if length > 1:
             causal = torch.ones(length, length, dtype=torch.bool, device=inputs.device).tril()[None, None]
-        seen = encoded.seen.expand(-1, -1, length, -1)
+        seen = encoded.seen
+        if encoded.prior is not None:
+            least = torch.finfo(inputs.dtype).min
+            seen = encoded.prior[:, None, None].to(inputs.dtype).masked_fill(~seen, least)
+        seen = seen.expand(-1, -1, length, -1)
         hidden = inputs
         for layer in self.decoder:
             hidden = layer(
@@ -129,6 +137,8 @@ class PointerHead(nn.Module):
         scores = self.copy_query(hidden) @ encoded.keys.transpose(1, 2)
         scores = scores + self.copy_next(hidden) @ encoded.before.transpose(1, 2)
         scores = scores.float() * hidden.shape[-1] ** -0.5
+        if encoded.prior is not None:
+            scores = scores + encoded.prior.unsqueeze(1)
         weights = scores.masked_fill(~encoded.copyable.unsqueeze(1), _NEVER).log_softmax(-1)
         context = weights.exp().to(hidden.dtype) @ encoded.states
         odds: Tensor = self.gate(torch.cat([hidden, context], -1)).squeeze(-1)
@@ -176,8 +186,9 @@ class PointerModel(Headed):
         slots: Tensor,
         places: int,
         count: int,
+        prior: Tensor | None = None,
     ) -> Encoded:
-        """Rows (R, L) of ``count`` questions → what the decoder sees, (N, places · L, …)."""
+        """Rows (R, L) of ``count`` questions → what the decoder sees, (N, places · L, …); ``prior`` is (R,)."""
         states = self.hidden(ids, mask, kinds)
         before = torch.cat([ids[:, :1], ids[:, :-1]], 1)
 
@@ -196,6 +207,7 @@ class PointerModel(Headed):
             placed(ids),
             placed(copyable),
             placed(mask).bool()[:, None, None],
+            None if prior is None else placed(prior.unsqueeze(1).expand(ids.shape)),
         )
 
     def forward(
@@ -249,31 +261,36 @@ class PointerModel(Headed):
             heard: gets each token of the first question as it is written, and whether it was copied.
         """
         device = self.head.gate.weight.device
-        arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
-        ids, mask, kinds, copyable, slots = (torch.from_numpy(array).to(device) for array in arrays)
+        arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots, sources.prior())
+        ids, mask, kinds, copyable, slots, prior = (torch.from_numpy(array).to(device) for array in arrays)
         was_training = self.training
         self.eval()
-        encoded = self.encode(ids, mask, kinds, copyable, slots, sources.places, len(tasks))
+        encoded = self.encode(ids, mask, kinds, copyable, slots, sources.places, len(tasks), prior)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         start = self._start(torch.tensor(tasks, device=device))
         last: Tensor | None = None
         done = torch.zeros(len(tasks), dtype=torch.bool, device=device)
-        steps: list[tuple[Tensor, Tensor, Tensor]] = []
+        written: list[list[int]] = [[] for _ in tasks]
+        steps: list[tuple[Tensor, Tensor]] = []
         for step in range(min(max_tokens, MAX_WRITTEN_TOKENS)):
             inputs = start if last is None else self._embedded(last[:, None], step)
             hidden = self.head.run(inputs, encoded, cache)[:, -1]
             likelihoods, copied = self.next_words(hidden, encoded)
+            for row, tokens in enumerate(written):
+                likelihoods[row, repeating(tokens)] = 0
             best, last = likelihoods.max(-1)
             share = copied.gather(1, last.unsqueeze(1)).squeeze(1) / best
-            steps.append((last, best.log(), share > 0.5))
+            steps.append((best.log(), share > 0.5))
+            for tokens, token in zip(written, last.tolist(), strict=True):
+                tokens.append(token)
             done |= last == end
             if heard is not None and not bool(done[0]):
                 heard(int(last[0]), bool(share[0] > 0.5))
             if bool(done.all()):
                 break
         self.train(was_training)
-        tokens, logs, shares = (torch.stack(part, 1).tolist() for part in zip(*steps, strict=True))
-        return [_written(*row, end) for row in zip(tokens, logs, shares, strict=True)]
+        logs, shares = (torch.stack(part, 1).tolist() for part in zip(*steps, strict=True))
+        return [_written(*row, end) for row in zip(written, logs, shares, strict=True)]
 
     def _table(self) -> Tensor:
         table: Tensor = self.encoder.get_input_embeddings().weight

@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 from ragqa.runtimes.batches import plan
 from ragqa.runtimes.compiled import ARRAYS
 from ragqa.runtimes.openvino import OpenvinoRuntime
+from ragqa.sampling import repeating
 from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
 from ragqa.surface import Written
 from ragqa.windows import Ints
@@ -34,7 +35,7 @@ class Encoded:
     """All source tokens of one question, S of them, without padding.
 
     ``states``, ``keys`` (of the pointer) and ``before`` (the word embedding of the token before) are (S, D); ``across``
-    are keys and values of each layer, (H, S, D / H); ``ids`` and ``copyable`` (S,).
+    are keys and values of each layer, (H, S, D / H); ``ids``, ``copyable`` and ``prior``, of attention, (S,).
     """
 
     states: Floats
@@ -43,6 +44,7 @@ class Encoded:
     across: Sequence[tuple[Floats, Floats]]
     ids: Ints
     copyable: npt.NDArray[np.bool_]
+    prior: Floats
 
 
 class Decoder:
@@ -54,29 +56,34 @@ class Decoder:
         self.layers = 1 + max(int(name.split(".")[1]) for name in arrays if name.startswith("decoder."))
         self.table = arrays["table"]
 
-    def encoded(self, rows: Sequence[tuple[Sequence[Floats], Ints, npt.NDArray[np.bool_]]]) -> Encoded:
-        """The rows of one question: what the encoder says of each, its ids and what may be copied."""
-        states, keys, across = (np.concatenate([found[part] for found, _, _ in rows]) for part in range(3))
+    def encoded(self, rows: Sequence[tuple[Sequence[Floats], Ints, npt.NDArray[np.bool_], float]]) -> Encoded:
+        """The rows of one question: what the encoder says of each, its ids, what may be copied, and its prior."""
+        states, keys, across = (np.concatenate([found[part] for found, *_ in rows]) for part in range(3))
         pairs = np.split(across, 2 * self.layers, axis=1)
         heads = [self._by_head(part) for part in pairs]
-        ids = np.concatenate([row for _, row, _ in rows])
-        before = np.concatenate([np.concatenate([row[:1], row[:-1]]) for _, row, _ in rows])
-        copyable = np.concatenate([flags for _, _, flags in rows])
+        ids = np.concatenate([row for _, row, *_ in rows])
+        before = np.concatenate([np.concatenate([row[:1], row[:-1]]) for _, row, *_ in rows])
+        copyable = np.concatenate([flags for _, _, flags, _ in rows])
+        prior = np.concatenate([np.full(len(row), prior, dtype=np.float32) for _, row, _, prior in rows])
         layers = list(zip(heads[::2], heads[1::2], strict=True))
-        return Encoded(states, keys, self.table[before], layers, ids, copyable)
+        return Encoded(states, keys, self.table[before], layers, ids, copyable, prior)
 
     def write(
         self, encoded: Encoded, task: int, end: int, max_tokens: int
     ) -> Iterator[tuple[int, float, bool]]:
         """The likeliest next token each time, its log probability and whether it was copied, up to ``end``."""
+        tokens: list[int] = []
         inputs = self._arrays["tasks.weight"][task]
         cache: list[list[tuple[Floats, Floats]]] = [[] for _ in range(self.layers)]
         for step in range(max_tokens):
             hidden = self._norm("norm", inputs + self._arrays["positions.weight"][step])
             for layer in range(self.layers):
-                hidden = self._layer(f"decoder.{layer}", hidden, cache[layer], encoded.across[layer])
+                across = encoded.across[layer]
+                hidden = self._layer(f"decoder.{layer}", hidden, cache[layer], across, encoded.prior)
             likelihoods, copied = self.next_words(hidden, encoded)
+            likelihoods[repeating(tokens)] = 0
             token = int(likelihoods.argmax())
+            tokens.append(token)
             yield token, math.log(likelihoods[token]), bool(copied[token] > 0.5 * likelihoods[token])
             if token == end:
                 return
@@ -86,7 +93,8 @@ class Decoder:
         """A state (D,) → P over the vocabulary (V,), and the part of it that is copied (V,)."""
         scores = encoded.keys @ self._linear("copy_query", hidden)
         scores = scores + encoded.before @ (self._arrays["copy_next.weight"] @ hidden)
-        weights = _softmax(np.where(encoded.copyable, scores * len(hidden) ** -0.5, _NEVER))
+        scores = scores * len(hidden) ** -0.5 + encoded.prior
+        weights = _softmax(np.where(encoded.copyable, scores, _NEVER))
         odds = self._linear("gate", np.concatenate([hidden, weights @ encoded.states]))[0]
         gate = 1 / (1 + math.exp(-odds))
         copied = (1 - gate) * np.bincount(encoded.ids, weights, minlength=len(self.table))
@@ -94,21 +102,28 @@ class Decoder:
         return gate * _softmax(self.table @ words + self._arrays["words.bias"]) + copied, copied
 
     def _layer(
-        self, name: str, hidden: Floats, cache: list[tuple[Floats, Floats]], across: tuple[Floats, Floats]
+        self,
+        name: str,
+        hidden: Floats,
+        cache: list[tuple[Floats, Floats]],
+        across: tuple[Floats, Floats],
+        prior: Floats,
     ) -> Floats:
         own = f"{name}.attention"
         key, value = (self._linear(f"{own}.self.{part}", hidden) for part in ("key", "value"))
         cache.append((key, value))
         keys, values = (self._by_head(np.stack(part)) for part in zip(*cache, strict=True))
         hidden = self._attend(own, hidden, keys, values)
-        hidden = self._attend(f"{name}.crossattention", hidden, *across)
+        hidden = self._attend(f"{name}.crossattention", hidden, *across, prior)
         wide = _gelu(self._linear(f"{name}.intermediate.dense", hidden))
         return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", wide) + hidden)
 
-    def _attend(self, name: str, hidden: Floats, keys: Floats, values: Floats) -> Floats:
+    def _attend(
+        self, name: str, hidden: Floats, keys: Floats, values: Floats, prior: Floats | float = 0.0
+    ) -> Floats:
         """One query (D,) over keys and values (H, S, D / H), with what stands around: (D,)."""
         query = self._linear(f"{name}.self.query", hidden).reshape(self.heads, -1, 1)
-        weights = _softmax((keys @ query)[..., 0] * query.shape[1] ** -0.5)
+        weights = _softmax((keys @ query)[..., 0] * query.shape[1] ** -0.5 + prior)
         mixed = (weights[:, None] @ values).reshape(-1)
         return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", mixed) + hidden)
 
@@ -145,14 +160,15 @@ class PointerRuntime:
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
         """As ``ragqa.models.pointer.PointerModel.write``."""
-        found = self._rows(sources)
+        found, prior = self._rows(sources), sources.prior()
         written = []
         for number, task in enumerate(tasks):
             mine = [row for row, slot in enumerate(sources.slots) if slot // sources.places == number]
             parts = []
             for row in mine:
                 real = sources.mask[row] == 1
-                parts.append((found[row], sources.ids[row][real], sources.copyable[row][real]))
+                kept = sources.ids[row][real], sources.copyable[row][real]
+                parts.append((found[row], *kept, float(prior[row])))
             encoded = self._decoder.encoded(parts)
             steps = self._decoder.write(encoded, task, end, min(max_tokens, MAX_WRITTEN_TOKENS))
             # A product with one vector takes less time than its threads take to meet: eight times as much CPU.
