@@ -4,8 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ragqa import backbone
+from ragqa.analysis import is_han
 from ragqa.protocols import Heard
 from ragqa.types import Passage
+
+NO_CHINESE = "the shipped generator does not write Chinese"
+
+
+def can_word(model: str, question: str) -> bool:
+    """Whether ``reader.model`` can word an answer to ``question``."""
+    return not (model == backbone.BUILTIN and is_han(question))
 
 
 @dataclass(frozen=True, slots=True)

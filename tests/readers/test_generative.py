@@ -91,3 +91,20 @@ def test_what_repeats_itself_without_end_is_not_borne_out(monkeypatch: pytest.Mo
     assert answer.text.startswith(f"{TRUE} Maria Keller and svik")
     assert [len(s.citations) for s in answer.sentences] == [1, 0]
     assert read(monkeypatch, f"{TRUE} {endless}", strict=True).text == TRUE
+
+
+def test_a_question_in_a_language_that_the_shipped_model_does_not_know_is_answered_by_quoting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others beside it are written; whoever listens hears what is quoted."""
+    text = "果园里有苹果树。苹果树在四月开花。"
+    hit = Hit(Passage("果园.md", 0, len(text), text), 1.0)
+    monkeypatch.setattr(generative, "open_writer", lambda *_, **__: Scripted("in 1931"))
+    reader = generative.GenerativeReader()
+    english, chinese = reader.read([Query("When?"), Query("苹果树在几月开花？")], [HITS, [hit]])
+    assert english.details["candidate"] == "in 1931"
+    assert "四月" in str(chinese.details["candidate"])
+    assert "does not write Chinese" in chinese.note
+    heard: list[str] = []
+    assert reader.stream(Query("苹果树在几月开花？"), [hit], heard.append) == chinese
+    assert "".join(heard) == (chinese.text or "")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ragqa import backbone, plugins
-from ragqa.analysis import is_han
+from ragqa.drafts import NO_CHINESE, can_word
 from ragqa.evaluation.answers import answer_tokens, f1
 from ragqa.protocols import Reader
 from ragqa.types import Answer, Hit, Query
@@ -19,9 +19,6 @@ from ragqa.types import Answer, Hit, Query
 LEAST_AGREEMENT = 0.5
 """Token F1 with the span from which on two answers say the same, and the share of a longer one that the sentence around
 the span must hold."""
-
-
-NO_CHINESE = "the shipped generator does not write Chinese"
 
 
 class AutoReader:
@@ -67,8 +64,7 @@ class AutoReader:
 
     def _words(self, query: Query) -> bool:
         """Whether the generator can word an answer to ``query``."""
-        is_shipped = self._options.get("model", backbone.BUILTIN) == backbone.BUILTIN
-        return not (is_shipped and is_han(query.text))
+        return can_word(self._options.get("model", backbone.BUILTIN), query.text)
 
 
 def quoted(extracted: Answer, why: str, **details: Any) -> Answer:

@@ -4,20 +4,22 @@ A language model of transformers goes on from a prompt with the question and as 
 encoder–decoder with a pointer, reads each hit apart (``ragqa.writing``). Each sentence of what is written carries the
 words of the hits that bear it out (``ragqa.support``); where they bear out none, there is no answer. Its confidence is
 the mean probability of the tokens that were written, which nothing has calibrated; of a server that tells no
-probabilities, how well its sentences are borne out.
+probabilities, how well its sentences are borne out. Where the shipped model does not know the language of a question,
+the extractive reader answers it.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from ragqa import backbone, pretrained
+from ragqa import backbone, plugins, pretrained
 from ragqa.devices import choose_device, choose_precision
-from ragqa.drafts import Draft, Writer
+from ragqa.drafts import NO_CHINESE, Draft, Writer, can_word
 from ragqa.errors import ConfigError
-from ragqa.protocols import Heard
+from ragqa.protocols import Heard, Reader
 from ragqa.recipe import AUTO, Recipe
 from ragqa.sampling import sampling_of
 from ragqa.schemas import leaves
@@ -107,6 +109,7 @@ class GenerativeReader:
         self._threshold = threshold
         self._closed_book = closed_book
         self._strict = strict
+        self._model = model
 
     def read(
         self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None = None
@@ -117,6 +120,16 @@ class GenerativeReader:
             heard: of one query alone: gets what is written piece by piece, before it is known whether the hits bear it
                 out. The phrases that say there is no answer are not heard.
         """
+        answers = dict(enumerate(self._quoted(queries, hits, heard)))
+        rows = [row for row in range(len(queries)) if answers[row] is None]
+        if rows:
+            written = self._written([queries[row] for row in rows], [hits[row] for row in rows], heard)
+            answers.update(zip(rows, written, strict=True))
+        return [answer for answer in answers.values() if answer is not None]
+
+    def _written(
+        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None
+    ) -> list[Answer]:
         live = None if heard is None else Withheld(heard)
         drafts = self._writer.write(
             [q.text for q in queries],
@@ -126,6 +139,26 @@ class GenerativeReader:
         if live is not None:
             live.end()
         return [self._answer(*one) for one in zip(queries, drafts, hits, strict=True)]
+
+    def _quoted(
+        self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None
+    ) -> list[Answer | None]:
+        """What is found for the queries that the model has no words for; None for the others."""
+        found: list[Answer | None] = [None] * len(queries)
+        for row, query in enumerate(queries):
+            if can_word(self._model, query.text):
+                continue
+            (answer,) = self._extractive.read([query], [hits[row]])
+            if heard is not None and answer.text:
+                heard(answer.text)
+            note = "; ".join(filter(None, (answer.note, f"quoted: {NO_CHINESE}")))
+            found[row] = replace(answer, note=note)
+        return found
+
+    @cached_property
+    def _extractive(self) -> Reader:
+        reader: Reader = plugins.build("readers", {"name": "extractive"})
+        return reader
 
     def stream(self, query: Query, hits: Sequence[Hit], heard: Heard) -> Answer:
         """The answer that ``read`` gives, heard while it is written."""
