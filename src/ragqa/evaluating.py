@@ -239,6 +239,7 @@ def _record(
         "scores": _scores(asked, answer, with_gold, hits) if asked.answerable else None,
         "citations": citations,
         **(_options(asked, answer) if asked.by_option else {}),
+        **({"prompt tokens": told} if (told := answer.details.get("prompt_tokens")) else {}),
     }
 
 

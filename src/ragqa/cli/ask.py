@@ -9,10 +9,12 @@ import typer
 from ragqa.cli.options import (
     DEFAULT_INDEX,
     ConfigFile,
+    Examples,
     Index,
     Json,
     Overrides,
     Reader,
+    Shots,
     Strict,
     TopK,
     asked_config,
@@ -48,15 +50,8 @@ def ask(
         str | None,
         typer.Option("--prompt", help="How a language model is asked: a template's name, or a Jinja file."),
     ] = None,
-    shots: Annotated[
-        int | None, typer.Option("--shots", min=0, max=64, help="Worked examples in the prompt.")
-    ] = None,
-    examples: Annotated[
-        Path | None,
-        typer.Option(
-            "--examples", help="Labelled questions; those nearest to the question are the examples."
-        ),
-    ] = None,
+    shots: Shots = None,
+    examples: Examples = None,
     schema: Annotated[
         Path | None, typer.Option("--schema", help="JSON Schema that the answer shall fit; it is JSON then.")
     ] = None,

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
+from ragqa.cli.options import (
+    DEFAULT_INDEX,
+    ConfigFile,
+    Examples,
+    Index,
+    Json,
+    Overrides,
+    Shots,
+    asked_config,
+    prompt_overrides,
+)
 
 if TYPE_CHECKING:
     from ragqa.config import Config
@@ -174,6 +184,72 @@ def baselines(
             continue
         means = _means(finished)
         print(f"{name:18}" + "".join(f"{means[c]:13.3f}" if c in means else f"{'–':>13}" for c in COLUMNS))
+
+
+@app.command("prompts")
+def prompts(
+    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            help="A template by name or as a Jinja file; several times for several. The first is what the others are "
+            "compared with. (default: zero_shot, few_shot, only_passages)",
+            show_default=False,
+        ),
+    ] = None,
+    shots: Shots = None,
+    examples: Examples = None,
+    index: Index = DEFAULT_INDEX,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder of the evaluations (default: evaluations/NAME_prompts)."),
+    ] = None,
+    limit: Limit = None,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006 (typer reads it)
+) -> None:
+    """Ask the same questions with several templates of prompts; one table, the differences to the first with it.
+
+    Worked examples (--shots, --examples) go to the templates that have a place for them.
+    """
+    from ragqa.evaluation.comparing import compare
+    from ragqa.templates import Template
+
+    chosen = list(dict.fromkeys(prompt or PROMPTS))
+    shown = {
+        name: "shots" in Template(name, "en").used for name in chosen
+    }  # all are checked before one is asked
+    folder = output or DEFAULT_OUTPUT / f"{data.stem}_prompts"
+    width = max(map(len, chosen))
+    print(
+        f"{'':{width}}" + "".join(f"{name:>15}" for name in PROMPT_COLUMNS) + "  F1 beside the first (95 %)"
+    )
+    first: Evaluation | None = None
+    for name in chosen:
+        more = {"shots": shots, "examples": examples} if shown[name] else {}
+        reader, settings = prompt_overrides({"prompt": name, **more}, None, index, config)
+        settings = [*([f"reader={reader}"] if reader else []), *overrides, *settings]
+        finished = _evaluated(data, index, folder / Path(name).stem, limit, config, settings)
+        change = None if first is None else compare(first.records, finished.records).measures.get("F1")
+        told = "" if change is None else f"  {change.difference.told()}  p = {change.difference.p:.4f}"
+        print(f"{name:{width}}" + _prompt_cells(finished) + told, flush=True)
+        first = first or finished
+    print(f"\n{folder}/")
+
+
+PROMPTS = ("zero_shot", "few_shot", "only_passages")
+PROMPT_COLUMNS = ("exact match", "F1", "right", "tokens, mean", "reading, ms")
+
+
+def _prompt_cells(finished: "Evaluation") -> str:
+    """A row under ``PROMPT_COLUMNS``; the time is the median of questions asked one by one."""
+    means = _means(finished)
+    tokens = [record["prompt tokens"] for record in finished.records if "prompt tokens" in record]
+    cells = [f"{means[name]:.3f}" if name in means else "–" for name in PROMPT_COLUMNS[:3]]
+    cells.append(f"{sum(tokens) / len(tokens):.0f}" if tokens else "–")
+    cells.append(f"{finished.speed['milliseconds']['read']['p50']:.0f}")
+    return "".join(f"{cell:>15}" for cell in cells)
 
 
 def _means(finished: "Evaluation") -> dict[str, float]:

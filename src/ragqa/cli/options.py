@@ -54,6 +54,12 @@ Reader = Annotated[
         help="extractive quotes, generative writes, auto writes where both agree; short for --set reader.name=NAME.",
     ),
 ]
+Shots = Annotated[int | None, typer.Option("--shots", min=0, max=64, help="Worked examples in the prompt.")]
+Examples = Annotated[
+    Path | None,
+    typer.Option("--examples", help="Labelled questions; those nearest to the question are the examples."),
+]
+
 WRITES = "generative"
 """The reader that follows a prompt; what another one, which has its options under this name, writes with."""
 

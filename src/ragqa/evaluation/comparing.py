@@ -115,8 +115,7 @@ def lines(change: Change, names: tuple[str, str]) -> list[str]:
     for name, value in change.measures.items():
         d = value.difference
         found.append(
-            f"{name:14}{value.before:{width + 2}.3f}{value.after:{width + 2}.3f}  "
-            f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})  p = {d.p:.4f}"
+            f"{name:14}{value.before:{width + 2}.3f}{value.after:{width + 2}.3f}  {d.told()}  p = {d.p:.4f}"
         )
     return [*found, "", change.sentence()]
 

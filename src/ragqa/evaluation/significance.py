@@ -30,6 +30,10 @@ class Difference:
     p: float
     n: int
 
+    def told(self) -> str:
+        """The mean and the interval as a table shows them."""
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
 
 def paired(
     before: Sequence[float], after: Sequence[float], seed: int = 0, groups: Sequence[str] | None = None
