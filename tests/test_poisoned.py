@@ -16,7 +16,6 @@ from ragqa.evaluation.perturbing import DECOY, DECOY_ZH
 from ragqa.indexing import build_index
 from ragqa.pipeline import load_pipeline
 from ragqa.protocols import Reader
-from ragqa.readers import generative
 from ragqa.types import Answer, Hit, Passage, Query
 
 TEXT = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
@@ -73,7 +72,7 @@ class Obedient:
 def test_an_obedient_model_is_held_by_the_words_found(
     monkeypatch: pytest.MonkeyPatch, orders: list[str]
 ) -> None:
-    monkeypatch.setattr(generative, "open_writer", lambda *_, **__: Obedient())
+    monkeypatch.setattr("ragqa.writers.open_writer", lambda *_, **__: Obedient())
     hits = [[TOLD, hit_of(text)] for text in orders[::5]]
     alone = plugins.build("readers", {"name": "generative"}).read([QUERY] * len(hits), hits)
     for answer in alone:  # nothing holds it here, but its source shows

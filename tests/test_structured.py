@@ -142,7 +142,7 @@ def test_there_is_no_third_try_and_a_refusal_needs_none(tmp_path: Path) -> None:
 
 
 def read(monkeypatch: pytest.MonkeyPatch, folder: Path, *texts: str) -> Any:
-    monkeypatch.setattr(generative, "open_writer", lambda *_, **__: Scripted(*texts))
+    monkeypatch.setattr("ragqa.writers.open_writer", lambda *_, **__: Scripted(*texts))
     reader = generative.GenerativeReader(schema=str(schema_of(folder)))
     (answer,) = reader.read([Query("Who designed the bridge?")], [[Hit(PASSAGE, 1.0)]])
     return answer

@@ -29,7 +29,7 @@ class Scripted:
 
 
 def read(monkeypatch: pytest.MonkeyPatch, text: str, hits: Sequence[Hit] = HITS, **options: Any) -> Answer:
-    monkeypatch.setattr(generative, "open_writer", lambda *_, **__: Scripted(text))
+    monkeypatch.setattr("ragqa.writers.open_writer", lambda *_, **__: Scripted(text))
     (answer,) = generative.GenerativeReader(**options).read([Query("What of the bridge?")], [hits])
     for sentence in answer.sentences:
         assert set(sentence.citations) <= set(answer.citations)
@@ -99,7 +99,7 @@ def test_a_question_in_a_language_that_the_shipped_model_does_not_know_is_answer
     """Others beside it are written; whoever listens hears what is quoted."""
     text = "果园里有苹果树。苹果树在四月开花。"
     hit = Hit(Passage("果园.md", 0, len(text), text), 1.0)
-    monkeypatch.setattr(generative, "open_writer", lambda *_, **__: Scripted("in 1931"))
+    monkeypatch.setattr("ragqa.writers.open_writer", lambda *_, **__: Scripted("in 1931"))
     reader = generative.GenerativeReader()
     english, chinese = reader.read([Query("When?"), Query("苹果树在几月开花？")], [HITS, [hit]])
     assert english.details["candidate"] == "in 1931"

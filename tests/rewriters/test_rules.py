@@ -140,7 +140,7 @@ def test_the_reason_names_what_was_replaced() -> None:
 def test_none_leaves_every_question() -> None:
     turns = [Turn("Who proposed LoRA?", "Who proposed LoRA?", "Edward Hu")]
     assert NoneRewriter().rewrite(turns, "When was it?").text == "When was it?"
-    assert plugins.names("rewriters") == ["none", "rules"]
+    assert plugins.names("rewriters") == ["generative", "none", "rules"]
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,16 @@ the extractive reader answers it.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ragqa import backbone, plugins, pretrained
-from ragqa.devices import choose_device, choose_precision
+from ragqa import backbone, plugins
 from ragqa.drafts import NO_CHINESE, Draft, Writer, can_word
 from ragqa.errors import ConfigError
 from ragqa.protocols import Heard, Reader
 from ragqa.recipe import AUTO, Recipe
-from ragqa.sampling import sampling_of
 from ragqa.schemas import leaves
 from ragqa.sentences import cited_sentence, sentences
 from ragqa.streaming import Withheld, declines
@@ -29,9 +27,7 @@ from ragqa.structured import fitted
 from ragqa.support import cited, kept, support
 from ragqa.trickle import trickled
 from ragqa.types import CLOSED_BOOK_NOTE, Answer, Hit, Query, Supported
-from ragqa.writing import open_writer
-
-_PRECISIONS = ("f32", "bf16")
+from ragqa.writers import writer_of
 
 
 class GenerativeReader:
@@ -82,27 +78,21 @@ class GenerativeReader:
         nearest: bool = True,
         schema: str | None = None,
     ) -> None:
-        if max_answer_tokens < 1:
-            raise ConfigError(f"reader.max_answer_tokens = {max_answer_tokens}", accepted="1 or more")
         if not 0 <= threshold <= 1:
             raise ConfigError(f"reader.threshold = {threshold}", accepted="a probability from 0 to 1")
-        if not 0 < timeout_seconds <= 86_400:
-            raise ConfigError(
-                f"reader.timeout_seconds = {timeout_seconds}", accepted="more than 0, up to a day"
-            )
-        if not 0 <= retries <= 100:
-            raise ConfigError(f"reader.retries = {retries}", accepted="0 to 100")
         recipe = Recipe(prompt=prompt, shots=shots, examples=examples, nearest=nearest, schema=schema)
-        options = {
-            "recipe": recipe,
-            "max_tokens": max_prompt_tokens,
-            "max_answer_tokens": max_answer_tokens,
-            "sampling": sampling_of(generation),
-        }
-        writer = (
-            _local(model, device, precision, options)
-            if base_url is None
-            else _remote(base_url, model, timeout_seconds, retries, options)
+        writer = writer_of(
+            model,
+            section="reader",
+            recipe=recipe,
+            base_url=base_url,
+            device=device,
+            precision=precision,
+            max_prompt_tokens=max_prompt_tokens,
+            max_answer_tokens=max_answer_tokens,
+            generation=generation,
+            timeout_seconds=timeout_seconds,
+            retries=retries,
         )
         self._is_structured = recipe.schema is not None
         self._writer: Writer = fitted(writer, recipe.schema)
@@ -288,32 +278,3 @@ def _note(draft: Draft, *, is_empty: bool = False, is_endless: bool = False, uns
     if unsupported:
         said.append(f"no passage bears out {unsupported}")
     return "; ".join(said)
-
-
-def _local(model: str, device: str, precision: str, options: Mapping[str, Any]) -> Writer:
-    """The writer of a model in this process."""
-    device = choose_device(device)
-    precision = choose_precision(precision, device)
-    if precision not in _PRECISIONS:
-        raise ConfigError(f"reader.precision = {precision}", accepted=f"auto, {', '.join(_PRECISIONS)}")
-    folder = (
-        pretrained.folder_of("generator", model) if model == backbone.BUILTIN else backbone.resolve(model)
-    )
-    return open_writer(folder, device=device, precision=precision, **options)
-
-
-def _remote(
-    base_url: str, model: str, timeout_seconds: float, retries: int, options: Mapping[str, Any]
-) -> Writer:
-    """The writer of a model behind a server."""
-    if model == backbone.BUILTIN:
-        raise ConfigError(
-            "reader.base_url is set, but not which model of that server writes",
-            accepted="reader.model=NAME",
-            next_step=f"ragqa doctor --set reader.base_url={base_url}, which lists them",
-        )
-    from ragqa.endpoint import Endpoint
-    from ragqa.endpoint_writer import EndpointWriter
-
-    endpoint = Endpoint(base_url, model, timeout_seconds=timeout_seconds, retries=retries)
-    return EndpointWriter(endpoint, **options)
