@@ -106,6 +106,15 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         words_of(str(path))
 
 
+def test_the_template_that_shows_how_holds_what_it_must() -> None:
+    path = Path(__file__).parents[1] / "configs" / "prompts" / "short.jinja"
+    tokenizer, prompter = words_of(str(path))
+    prompt = prompter.prompt("What does it say?", [passage(1)])
+    assert prompt.passages == (passage(1),)
+    assert tokenizer.texts[-1].endswith("What does it say?")
+    assert "ragqa ask" not in tokenizer.texts[-1]  # a comment
+
+
 def test_a_template_reaches_nothing_but_its_values(tmp_path: Path) -> None:
     path = tmp_path / "evil.jinja"
     path.write_text("{{ question.__class__.__mro__ }}", encoding="utf-8")
