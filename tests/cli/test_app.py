@@ -1,5 +1,7 @@
 """Help, version, and errors: one line on stderr, and a traceback only for who asks for it."""
 
+import io
+import logging
 import os
 import shlex
 import subprocess
@@ -8,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ragqa.cli import app
 
 COMMANDS = ("index", "ask", "search", "info", "doctor", "finetune")
 
@@ -173,3 +177,19 @@ def test_a_stream_that_cannot_show_a_character_shows_another(home: Path) -> None
     done = subprocess.run(command, capture_output=True, env=plain, timeout=60)
     assert done.returncode == 0, done.stderr
     assert b"?" in done.stdout
+
+
+def test_what_takes_long_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.getLogger("ragqa")
+    for shown in (False, True):
+        stream = io.StringIO()
+        stream.isatty = lambda shown=shown: shown  # type: ignore[method-assign,misc]
+        monkeypatch.setattr(sys, "stderr", stream)
+        before = list(log.handlers)
+        try:
+            app._tell_what_takes_long()
+            logging.getLogger("ragqa.runtimes.compiled").info("preparing the reader")
+        finally:
+            log.handlers[:] = before
+            log.setLevel(logging.NOTSET)
+        assert stream.getvalue() == ("preparing the reader …\n" if shown else "")

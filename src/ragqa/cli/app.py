@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def options(
 def main() -> None:
     """Run the command line; a ``RagqaError`` becomes one line on stderr and its exit code."""
     _settle_streams()
+    _tell_what_takes_long()
     try:
         try:
             code = app(prog_name="ragqa", standalone_mode=False)
@@ -94,6 +96,16 @@ def _settle_streams() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _tell_what_takes_long() -> None:
+    """On a terminal what ragqa logs is shown: downloads, and models that are made ready for this machine once."""
+    if sys.stderr.isatty():
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s …"))
+        log = logging.getLogger("ragqa")
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
 
 
 def _explain(fault: Any) -> int:

@@ -110,12 +110,12 @@ class GenerativeReader:
             heard: of one query alone: gets what is written piece by piece, before it is known whether the hits bear it
                 out. The phrases that say there is no answer are not heard.
         """
-        answers = dict(enumerate(self._quoted(queries, hits, heard)))
-        rows = [row for row in range(len(queries)) if answers[row] is None]
+        answers = self._quoted(queries, hits, heard)
+        rows = [row for row in range(len(queries)) if row not in answers]
         if rows:
             written = self._written([queries[row] for row in rows], [hits[row] for row in rows], heard)
             answers.update(zip(rows, written, strict=True))
-        return [answer for answer in answers.values() if answer is not None]
+        return [answers[row] for row in range(len(queries))]
 
     def _written(
         self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None
@@ -132,9 +132,9 @@ class GenerativeReader:
 
     def _quoted(
         self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]], heard: Heard | None
-    ) -> list[Answer | None]:
-        """What is found for the queries that the model has no words for; None for the others."""
-        found: list[Answer | None] = [None] * len(queries)
+    ) -> dict[int, Answer]:
+        """What is found for the queries that the model has no words for, by row."""
+        found = {}
         for row, query in enumerate(queries):
             if can_word(self._model, query.text):
                 continue
