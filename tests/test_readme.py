@@ -28,7 +28,14 @@ PAGES = [
     *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")),
     *(
         ROOT / "docs" / name
-        for name in ("architecture.md", "conversation.md", "evaluation.md", "log.md", "training.md")
+        for name in (
+            "architecture.md",
+            "conversation.md",
+            "evaluation.md",
+            "log.md",
+            "training.md",
+            "writing.md",
+        )
     ),
 ]
 

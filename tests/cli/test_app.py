@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ragqa.cli import app
+from ragqa.cli.app import _tell_what_takes_long
 
 COMMANDS = ("index", "ask", "search", "info", "doctor", "finetune")
 
@@ -187,7 +187,7 @@ def test_what_takes_long_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(sys, "stderr", stream)
         before = list(log.handlers)
         try:
-            app._tell_what_takes_long()
+            _tell_what_takes_long()
             logging.getLogger("ragqa.runtimes.compiled").info("preparing the reader")
         finally:
             log.handlers[:] = before
