@@ -16,6 +16,8 @@ from ragqa.pipeline import load_pipeline
 from ragqa.readers.generative import GenerativeReader
 from ragqa.types import Passage, Query
 
+pytestmark = pytest.mark.slow  # starting the server takes longer than all of `test_endpoint`
+
 QUESTION = "Who designed the Orchard Bridge?"
 
 

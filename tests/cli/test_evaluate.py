@@ -380,8 +380,9 @@ def test_robustness_is_one_table_with_a_row_for_each_condition(ragqa: Any, tmp_p
         "distractor",
         "planted answer",
         "hidden instruction",
+        "poisoned passage",
     ]
-    assert [line[:18].strip() for line in done.out.splitlines()[1:8]] == names
+    assert [line[:18].strip() for line in done.out.splitlines()[1:9]] == names
     assert done.out.splitlines()[-1] == f"{tmp_path / 'out'}/report.md"
     scores = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
     assert list(scores) == names
@@ -394,7 +395,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_files(
 ) -> None:
     """SIGKILL in the middle, then the same command again, against a run that nobody killed."""
     questions = [json.loads(line) for line in (town / "questions.jsonl").read_text().splitlines()]
-    if "robustness" not in command:  # which asks each seven times
+    if "robustness" not in command:  # which asks each eight times
         questions += [{**question, "id": f"{question['id']} again"} for question in questions]
     data = tmp_path / asked(*questions, name=str(tmp_path / "many.jsonl"))
 
