@@ -209,7 +209,7 @@ def prompts(
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006 (typer reads it)
 ) -> None:
-    """Ask the same questions with several templates of prompts; one table, the differences to the first with it.
+    """Ask the same questions with several templates of prompts; one table, with the differences to the first.
 
     Worked examples (--shots, --examples) go to the templates that have a place for them.
     """
