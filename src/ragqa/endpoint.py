@@ -70,9 +70,8 @@ class Endpoint:
             # A proxy for the world outside doesn't know this machine's own addresses.
             trust_env=not is_loopback(self.url),
         )
-        weakref.finalize(
-            self, self._client.close
-        )  # whoever lets go of an endpoint leaves no connection behind
+        # Whoever lets go of an endpoint leaves no connection behind.
+        weakref.finalize(self, self._client.close)
         # What this server turned out not to know: field → what to send in its place.
         self._instead: dict[str, str | None] = {}
 

@@ -96,6 +96,10 @@ class ModelError(RagqaError):
     """Model weights that are missing, damaged or of another kind."""
 
 
+class WritingError(RagqaError):
+    """What a model wrote will not do, which says nothing of the documents."""
+
+
 class EndpointError(RagqaError):
     """A server that does not answer, or with something else."""
 

@@ -6,6 +6,7 @@ the model shall write when the passages do not answer, ``shots``, the worked exa
 was ``written`` at the first, and the ``reason`` why it would not do.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -133,19 +134,21 @@ class Prompter:
         """
         asked = _Asked(language_of(question), question, fault)
         shots = tuple(self._shots(question)) if self._shots and passages else ()
-        for count in range(len(shots), 0, -1):
-            ids = self._ids(asked, passages, shots[:count])
-            if len(ids) <= self._max_tokens:
-                return Prompt(
-                    tuple(ids),
-                    tuple(passages),
-                    0,
-                    is_cut=False,
-                    text=self._text(asked, passages, shots[:count]),
-                    shots=count,
-                    shots_left_out=len(shots) - count,
-                )
-        return replace(self._packed(asked, passages), shots_left_out=len(shots))
+        counts = range(1, len(shots) + 1)
+        count = bisect_right(
+            counts, self._max_tokens, key=lambda n: len(self._ids(asked, passages, shots[:n]))
+        )
+        if not count:
+            return replace(self._packed(asked, passages), shots_left_out=len(shots))
+        return Prompt(
+            tuple(self._ids(asked, passages, shots[:count])),
+            tuple(passages),
+            0,
+            is_cut=False,
+            text=self._text(asked, passages, shots[:count]),
+            shots=count,
+            shots_left_out=len(shots) - count,
+        )
 
     def _packed(self, asked: _Asked, passages: Sequence[Passage]) -> Prompt:
         """As many passages as find room, best first."""

@@ -83,6 +83,10 @@ def test_an_answer_that_fits_no_schema_is_told_and_is_no_refusal(
     done = ragqa("ask", "Who designed the Orchard Bridge?", "--schema", str(schema), *writes)
     assert done.code == 1
     assert "not valid after one repair" in done.out
+    done = ragqa(
+        "ask", "Who designed the Orchard Bridge?", "--schema", str(schema), *writes, "--stream", "--json"
+    )
+    assert json.loads(done.out.splitlines()[-1])["outcome"] == "failed"
     schema.write_text('{"type": "obj"}', encoding="utf-8")
     done = ragqa("ask", "Who?", "--schema", str(schema), *writes)
     assert done.code == 2
@@ -99,3 +103,26 @@ def test_the_shipped_generator_says_that_it_follows_no_prompt(ragqa: Any, told: 
     done = ragqa("ask", "Who?", "--prompt", "few_shot", "--index", str(told))
     assert done.code == 2
     assert "follows no prompt" in done.err
+
+
+def test_in_a_conversation_such_an_answer_is_told_and_not_kept(
+    ragqa: Any, writes: list[str], tmp_path: Path
+) -> None:
+    """As a refusal it could be judged /good, and would teach that the documents do not answer."""
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "required": ["name"]}', encoding="utf-8")
+    folder = tmp_path / "talks"
+    chat = ["chat", "--folder", str(folder), "--conversation", "one", "--set", f"reader.schema={schema}"]
+    done = ragqa(*chat, *writes, stdin="Who designed the Orchard Bridge?\n/good\n")
+    assert "not valid after one repair" in done.err
+    kept = folder / "one.jsonl"
+    assert not kept.exists() or not kept.read_text(encoding="utf-8").strip()
+    assert not list(folder.glob("*feedback*"))
+
+
+def test_a_prompt_goes_to_the_reader_that_a_setting_names(ragqa: Any, told: Path, talk: Any) -> None:
+    chosen = ("--set", "reader.name=auto", "--set", f"reader.generative.model={talk.model}")
+    asked = ("ask", "Who designed the Orchard Bridge?", "--prompt", "zero_shot", "--json", "--explain")
+    done = ragqa(*asked, "--index", str(told), *chosen)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["explain"]["reader"]["generated"] == "Maria Keller"

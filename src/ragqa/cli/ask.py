@@ -77,7 +77,7 @@ def ask(
         raise UsageError(f"--choices with --reader {reader}", accepted=f"--reader {CHOOSES}")
     reader = CHOOSES if options else reader
     prompted = {"prompt": prompt, "shots": shots, "examples": examples, "schema": schema}
-    reader, prompting = prompt_overrides(prompted, reader, index, config)
+    reader, prompting = prompt_overrides(prompted, reader, index, config, overrides)
     overrides = [*reader_overrides(reader, strict, index, config, overrides), *prompting]
     text = "" if question == "-" else check_query(question)
     with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:

@@ -11,7 +11,7 @@ from ragqa.cli.streaming import Screen
 from ragqa.conversation.feedback import Verdict, feedback, keep
 from ragqa.conversation.markdown import as_markdown
 from ragqa.conversation.session import Reply, Session
-from ragqa.errors import EndpointError, RagqaError, UsageError
+from ragqa.errors import EndpointError, RagqaError, UsageError, WritingError
 from ragqa.pipeline import Pipeline
 from ragqa.types import Rewritten
 
@@ -68,7 +68,7 @@ class Chat:
             self._command(text) if text.startswith("/") else self._question(text)
         except KeyboardInterrupt:
             complain("stopped")
-        except (UsageError, EndpointError) as fault:
+        except (UsageError, EndpointError, WritingError) as fault:
             complain(f"ragqa: {fault}")
 
     def _question(self, text: str) -> None:

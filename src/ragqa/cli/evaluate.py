@@ -217,9 +217,8 @@ def prompts(
     from ragqa.templates import Template
 
     chosen = list(dict.fromkeys(prompt or PROMPTS))
-    shown = {
-        name: "shots" in Template(name, "en").used for name in chosen
-    }  # all are checked before one is asked
+    # All are checked before one is asked.
+    shown = {name: "shots" in Template(name, "en").used for name in chosen}
     folder = output or DEFAULT_OUTPUT / f"{data.stem}_prompts"
     width = max(map(len, chosen))
     print(
@@ -228,7 +227,7 @@ def prompts(
     first: Evaluation | None = None
     for name in chosen:
         more = {"shots": shots, "examples": examples} if shown[name] else {}
-        reader, settings = prompt_overrides({"prompt": name, **more}, None, index, config)
+        reader, settings = prompt_overrides({"prompt": name, **more}, None, index, config, overrides)
         settings = [*([f"reader={reader}"] if reader else []), *overrides, *settings]
         finished = _evaluated(data, index, folder / Path(name).stem, limit, config, settings)
         change = None if first is None else compare(first.records, finished.records).measures.get("F1")

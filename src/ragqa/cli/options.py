@@ -1,7 +1,7 @@
 """Options that several commands share: each has one name, one help text and one default."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,18 +86,24 @@ def reader_overrides(
         raise UsageError(f"--reader {wanted!r}", accepted=", ".join(known))
     if wanted is None and not strict:
         return overrides
-    configured = _configured_reader(index, config)
-    chosen = [] if wanted in (None, configured) else [f"reader={wanted}"]
+    chosen = [] if wanted in (None, _named_reader(index, config)) else [f"reader={wanted}"]
     found = [*chosen, *overrides, *([f"reader.name={wanted}"] if wanted else [])]
-    return [*found, *_strictness(configured, found)] if strict else found
+    # A reader that only quotes writes nothing that --strict could leave out.
+    name = _named_reader(index, config, found)
+    is_able = strict and name in known and "strict" in plugins.options("readers", name)
+    return [*found, "reader.strict=true"] if is_able else found
 
 
 def prompt_overrides(
-    wanted: Mapping[str, str | int | Path | None], reader: str | None, index: Path, config: Path | None
+    wanted: Mapping[str, str | int | Path | None],
+    reader: str | None,
+    index: Path,
+    config: Path | None,
+    overrides: list[str],
 ) -> tuple[str | None, list[str]]:
     """The reader that follows a prompt, where something is ``wanted`` of its prompt, and the settings that say it.
 
-    Without ``--reader`` the configured one follows it if it can, else the generative one does.
+    Without ``--reader`` the one that the settings name follows it if it can, else the generative one does.
 
     Raises:
         UsageError: the reader of ``--reader`` takes no prompt.
@@ -114,7 +120,7 @@ def prompt_overrides(
         for name in plugins.names("readers")
         if {"prompt", WRITES} & set(plugins.options("readers", name))
     ]
-    name = reader or _configured_reader(index, config)
+    name = reader or _named_reader(index, config, overrides)
     if name not in able:
         if reader is not None:
             raise UsageError(f"--{next(iter(asked))} with --reader {reader}", accepted=" or ".join(able))
@@ -123,22 +129,14 @@ def prompt_overrides(
     return reader, [f"reader.{inner}{key}={json.dumps(value)}" for key, value in asked.items()]
 
 
-def _configured_reader(index: Path, config: Path | None) -> str:
-    """The reader that the file names, or the index remembers."""
+def _named_reader(index: Path, config: Path | None, overrides: Sequence[str] = ()) -> str:
+    """The reader that ``--set`` names, else the file, else the index."""
     from ragqa.config import load_config
     from ragqa.indexing import remembered_config
 
-    return (load_config(config) if config else remembered_config(index)).reader.name
-
-
-def _strictness(configured: str, overrides: list[str]) -> list[str]:
-    """The setting behind ``--strict``; none for a reader that only quotes."""
-    from ragqa import plugins
-
-    named = (o.partition("=") for o in overrides if o.partition("=")[0].strip() in ("reader", "reader.name"))
-    name = [configured, *(value.strip() for _, _, value in named)][-1]
-    is_able = name in plugins.names("readers") and "strict" in plugins.options("readers", name)
-    return ["reader.strict=true"] if is_able else []
+    settings = (override.partition("=") for override in overrides)
+    named = [value.strip() for key, _, value in settings if key.strip() in ("reader", "reader.name")]
+    return named[-1] if named else (load_config(config) if config else remembered_config(index)).reader.name
 
 
 def asked_config(config: Path | None, overrides: list[str]) -> "Config | None":

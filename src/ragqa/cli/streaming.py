@@ -5,15 +5,18 @@ from typing import Any, Literal
 from ragqa.cli.printing import answer_lines, json_line, paint, plain
 from ragqa.types import Answer
 
-Outcome = Literal["answered", "replaced", "withdrawn", "refused"]
+Outcome = Literal["answered", "replaced", "withdrawn", "refused", "failed"]
 
 
 def outcome(heard: str, answer: Answer) -> Outcome:
     """What became of the text that was heard.
 
     "answered": it is the answer; "replaced": the answer has another wording; "withdrawn": there is no answer, whatever
-    was heard; "refused": there is none, and nothing was heard.
+    was heard; "refused": there is none, and nothing was heard; "failed": what was written would not do, which says
+    nothing of the documents.
     """
+    if answer.failure:
+        return "failed"
     if answer.text is None:
         return "withdrawn" if heard else "refused"
     return "answered" if heard == answer.text else "replaced"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ragqa.conversation.exchange import Exchange, exchange
 from ragqa.conversation.journal import Journal
 from ragqa.conversation.relay import Relay
-from ragqa.errors import UsageError
+from ragqa.errors import UsageError, WritingError
 from ragqa.pipeline import Pipeline
 from ragqa.protocols import Heard
 from ragqa.reports import Explanation, explanation
@@ -72,6 +72,7 @@ class Session:
             UsageError: the question is empty or too long.
             ConversationError: the file cannot be written; the answer is lost with it.
             KeyboardInterrupt: Ctrl-C; the conversation stands as before.
+            WritingError: what was written will not do: no refusal, which could be judged and learned from; likewise.
         """
         relay = Relay()
         calls = relay.to(understood), relay.to(heard)
@@ -106,6 +107,8 @@ class Session:
         rewritten = self.pipeline.rewrite([e.turn for e in earlier], text)
         understood(rewritten)
         answer = self.pipeline.ask(rewritten.text, self.top_k, heard=heard)
+        if answer.failure:
+            raise WritingError(answer.failure)
         pages = tuple(self.pipeline.page(h.passage.doc_id, h.passage.start) for h in answer.hits)
         kept = exchange(text.strip(), rewritten, answer)
         return Reply(kept, answer, pages, self._explanation(kept, answer) if explain else None)
