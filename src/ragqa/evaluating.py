@@ -146,8 +146,7 @@ def _few(pipeline: Pipeline, asked: Sequence[Located], own: Mapping[str, int] | 
     else:
         rankings = [{OWN: [own[query.id]]} for query in queries]
         hits = [[Hit(p, 1.0) for p in pipeline.retriever.catalog.passages(mine[OWN])] for mine in rankings]
-    answers = _read(pipeline, asked, queries, hits)
-    with_gold = _with_gold(pipeline, asked) if own is None else answers
+    answers, with_gold = _read(pipeline, asked, hits, gold_too=own is None)
     return [_record(*row, pipeline) for row in zip(asked, rankings, hits, answers, with_gold, strict=True)]
 
 
@@ -182,21 +181,25 @@ def _first(leg: Leg, count: int) -> Leg:
 
 
 def _read(
-    pipeline: Pipeline, asked: Sequence[Located], queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
-) -> list[Answer | None]:
-    """What the reader makes of the hits of each question whose answer can be judged."""
-    rows = [row for row, one in enumerate(asked) if one.judged]
-    answers = iter(pipeline.read([queries[row] for row in rows], [hits[row] for row in rows]) if rows else ())
-    return [next(answers) if one.judged else None for one in asked]
+    pipeline: Pipeline, asked: Sequence[Located], hits: Sequence[Sequence[Hit]], *, gold_too: bool
+) -> tuple[list[Answer | None], list[Answer | None]]:
+    """What the reader makes of the hits of each question, and of the passage with most of its answer alone.
 
-
-def _with_gold(pipeline: Pipeline, asked: Sequence[Located]) -> list[Answer | None]:
-    """What the reader makes of the passage with most of the answer alone, for each question that has one."""
-    answerable = [one for one in asked if one.answerable and one.rows]
-    passages = [pipeline.retriever.catalog.passages(one.rows[:1]) for one in answerable]
-    queries = [one.example.query for one in answerable]
-    answers = iter(pipeline.read(queries, [[Hit(p[0], 1.0)] for p in passages]) if answerable else ())
-    return [next(answers) if one.answerable and one.rows else None for one in asked]
+    None where the answer cannot be judged, or where there is no such passage; without ``gold_too`` both are the same.
+    """
+    read: dict[
+        tuple[int, bool], Sequence[Hit]
+    ] = {}  # one after the other: a reader may save what it reads twice
+    for row, one in enumerate(asked):
+        if one.judged:
+            read[row, False] = hits[row]
+        if gold_too and one.answerable and one.rows:
+            (passage,) = pipeline.retriever.catalog.passages(one.rows[:1])
+            read[row, True] = [Hit(passage, 1.0)]
+    queries = [asked[row].example.query for row, _ in read]
+    answers = dict(zip(read, pipeline.read(queries, list(read.values())) if read else (), strict=True))
+    of_hits, of_gold = ([answers.get((row, gold)) for row in range(len(asked))] for gold in (False, True))
+    return of_hits, of_gold if gold_too else of_hits
 
 
 def _record(

@@ -1,6 +1,8 @@
 """The span reader as shipped, and the best sentence for questions in Chinese."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,26 @@ def test_questions_are_read_apart(reader: ExtractiveReader) -> None:
         assert (alone.text, alone.citations, alone.note) == (answer.text, answer.citations, answer.note)
         assert alone.confidence == pytest.approx(answer.confidence, abs=1e-3)
     assert reader.read([], []) == []
+
+
+def test_a_passage_that_is_asked_twice_is_read_once(
+    reader: ExtractiveReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_read: list[int] = []
+    run = reader._runtime.run
+
+    def counted(batches: Sequence[tuple[Any, Any, Any]]) -> Any:
+        rows_read.extend(len(ids) for ids, *_ in batches)
+        return run(batches)
+
+    monkeypatch.setattr(reader._runtime, "run", counted)
+    query, among = Query("Who designed the Orchard Bridge?"), [hit(OTHER), hit(TEXT)]
+    both = reader.read([query, query], [among, [hit(TEXT)]])
+    assert sum(rows_read) == 2
+    assert [answer.text for answer in both] == ["Maria Keller", "Maria Keller"]
+    rows_read.clear()
+    reader.read([query, Query("Who built it?")], [[hit(TEXT)], [hit(TEXT)]])
+    assert sum(rows_read) == 2  # for another question it reads otherwise
 
 
 @pytest.mark.parametrize("query", ["Who designed it?", "谁设计的？"])

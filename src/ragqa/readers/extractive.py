@@ -214,8 +214,15 @@ class ExtractiveReader:
             lay_out(self._tokenizer, self._windower, query.text, mine)
             for query, mine in zip(queries, passages, strict=True)
         ]
-        windows = [window for one in asked for window in one.windows]
-        plans = plan([len(window.ids) for window in windows])
+        # A passage may be asked about twice, among others and alone, as an evaluation does: it is read once.
+        rows_of: dict[tuple[bytes, int], int] = {}
+        row_of = [
+            rows_of.setdefault((window.ids.tobytes(), window.text_at), len(rows_of))
+            for one in asked
+            for window in one.windows
+        ]
+        windows = dict(zip(row_of, (window for one in asked for window in one.windows), strict=True))
+        plans = plan([len(windows[row].ids) for row in range(len(windows))])
         batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
         outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
         scores: dict[int, _WindowScores] = {}
@@ -230,7 +237,7 @@ class ExtractiveReader:
                 [
                     ScoredPassage(
                         tuple(one.windows[row] for row in mine),
-                        tuple(scores[first + row] for row in mine),
+                        tuple(scores[row_of[first + row]] for row in mine),
                         text,
                     )
                     for mine, text in zip(windows_of, one.texts, strict=True)
