@@ -1,6 +1,6 @@
 """How the next token is chosen: the options under ``generation:``, the same for local models and for a server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,9 +12,6 @@ _DRAWING = ("top_p", "top_k", "min_p")
 
 _OURS = ("model", "messages", "stream", "max_tokens", "max_completion_tokens", "logprobs", "n")
 """Fields of a request that are not the user's to set."""
-
-
-_CIRCLE = 3
 
 
 class Sampling(BaseModel):
@@ -118,17 +115,3 @@ def refuse_server_options(sampling: Sampling) -> None:
     """
     if sampling.extra_body is not None:
         raise ConfigError("reader.generation.extra_body is for servers", next_step="set reader.base_url, too")
-
-
-def repeating(written: Sequence[int]) -> list[int]:
-    """The next tokens that would write three tokens that stand there already once more.
-
-    Ruled out as in Paulus, Xiong and Socher 2017, "A deep reinforced model for abstractive summarization",
-    arXiv:1705.04304: a small decoder that has begun to go in circles does not find out by itself.
-    """
-    before = tuple(written[-_CIRCLE + 1 :])
-    return [
-        written[at + _CIRCLE - 1]
-        for at in range(len(written) - _CIRCLE + 1)
-        if tuple(written[at : at + _CIRCLE - 1]) == before
-    ]

@@ -58,6 +58,11 @@ class Sources:
     places: int
     ranks: Ints
 
+    def rows_of(self, question: int) -> list[list[int]]:
+        """The ids of each row of a question, without padding."""
+        mine = np.flatnonzero(self.slots // self.places == question)
+        return [self.ids[row][self.mask[row] == 1].tolist() for row in mine]
+
     def prior(self) -> npt.NDArray[np.float32]:
         """What is added to the attention to each row, (R,): ln 1/n for the n-th best passage, as ranks are in the law
         of Zipf.

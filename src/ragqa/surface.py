@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ragqa.types import Passage
 from ragqa.windows import TokenText
@@ -146,7 +147,7 @@ class Surface:
 
     def _continues(self, token: int) -> bool:
         """Whether ``token`` is a piece of the word before it."""
-        return str(self._tokenizer.id_to_token(token)).startswith("##")
+        return _is_inner(str(self._tokenizer.id_to_token(token)))
 
 
 def surface(ids: Sequence[int], copied: Sequence[bool], read: Read, tokenizer: Any) -> str:
@@ -155,3 +156,15 @@ def surface(ids: Sequence[int], copied: Sequence[bool], read: Read, tokenizer: A
     for token, flag in zip(ids, copied, strict=True):
         text.add(token, flag)
     return text.end()
+
+
+def inner_pieces(tokenizer: Any) -> npt.NDArray[np.bool_]:
+    """Which tokens of the vocabulary are pieces of the word before them, (V,)."""
+    found = np.zeros(tokenizer.get_vocab_size(), dtype=np.bool_)
+    for piece, token in tokenizer.get_vocab().items():
+        found[token] = _is_inner(piece)
+    return found
+
+
+def _is_inner(piece: str) -> bool:
+    return piece.startswith("##")

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
@@ -29,7 +31,7 @@ from ragqa.sources import (
     to_ask,
 )
 from ragqa.streaming import Detokenizer
-from ragqa.surface import Read, Surface, Written, surface
+from ragqa.surface import Read, Surface, Written, inner_pieces, surface
 from ragqa.types import Passage, Span
 from ragqa.windows import TokenText, Windower, load_tokenizer, tokenize
 
@@ -134,11 +136,13 @@ class Pointing(Protocol):
         *,
         end: int,
         max_tokens: int,
+        inner: npt.NDArray[np.bool_],
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
         """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
 
         Args:
+            inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
             heard: gets each token of the first question as it is written, and whether it was copied.
         """
 
@@ -168,6 +172,7 @@ class PointerWriter:
                 f"max_answer_tokens {max_answer_tokens}", accepted=f"at most {MAX_WRITTEN_TOKENS}"
             )
         self._model, self._tokenizer, self._windower = model, tokenizer, Windower.of(tokenizer)
+        self._inner = inner_pieces(tokenizer)
         self._max_tokens, self._max_answer_tokens, self._batch = max_tokens, max_answer_tokens, batch
 
     def write(
@@ -232,6 +237,7 @@ class PointerWriter:
                 [task] * len(rows),
                 end=self._windower.sep_id,
                 max_tokens=self._max_answer_tokens,
+                inner=self._inner,
                 heard=None if live is None else live.add,
             )
             for row, one in zip(rows, written, strict=True):

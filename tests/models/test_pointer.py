@@ -6,16 +6,18 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from ragqa.backbone import builtin_path
+from ragqa.guiding import Guide
 from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import PointerModel, SourceEncoder
 from ragqa.runtimes.pointer import Decoder
-from ragqa.sampling import repeating
 from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
+from ragqa.surface import inner_pieces
 from ragqa.training.objectives.pointing import PointingBatch, PointingObjective
 from ragqa.types import Example, Passage, Query, Span
 from ragqa.windows import Windower, load_tokenizer, tokenize
@@ -42,6 +44,11 @@ def model(small_bert: Path) -> PointerModel:
 @pytest.fixture
 def windower() -> Windower:
     return Windower.of(load_tokenizer(builtin_path()))
+
+
+@pytest.fixture(scope="module")
+def inner() -> npt.NDArray[np.bool_]:
+    return inner_pieces(load_tokenizer(builtin_path()))
 
 
 def passage(number: int) -> Passage:
@@ -122,9 +129,11 @@ def test_each_next_word_has_a_probability_and_all_together_one(
     ]
 
 
-def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> None:
+def test_the_cache_changes_nothing(
+    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_]
+) -> None:
     sources = pad_sources([ranked(rows_of(QUESTIONS[0], [0, 1])), rows_of(QUESTIONS[1], [2])], windower)
-    written = model.write(sources, [ANSWER, ASK], end=windower.sep_id, max_tokens=9)
+    written = model.write(sources, [ANSWER, ASK], end=windower.sep_id, max_tokens=9, inner=inner)
     arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots)
     assert max(len(one.ids) for one in written) > 3
     prior = torch.from_numpy(sources.prior())
@@ -136,14 +145,17 @@ def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> N
             prior=prior,
         )
         for row, one in enumerate(written):
+            guide = Guide(sources.rows_of(row), inner)
             tokens: list[int] = []
+            taken: list[bool] = []
             total = 0.0
             while len(tokens) < 9 and windower.sep_id not in tokens:
                 inputs = model._inputs(torch.tensor([ANSWER, ASK]), torch.tensor([tokens, tokens]).long())
                 hidden = model.head.run(inputs, encoded)[:, -1]
-                likelihoods, _ = model.next_words(hidden, encoded)
-                likelihoods[row, repeating(tokens)] = 0
+                likelihoods, copied = model.next_words(hidden, encoded)
+                likelihoods[row, guide.shut_out(tokens, taken)] = 0
                 tokens.append(int(likelihoods[row].argmax()))
+                taken.append(bool(copied[row, tokens[-1]] > 0.5 * likelihoods[row].max()))
                 total += float(likelihoods[row].max().log())
             assert list(one.ids) == [token for token in tokens if token != windower.sep_id]
             assert one.ended == (windower.sep_id in tokens)
@@ -152,14 +164,14 @@ def test_the_cache_changes_nothing(model: PointerModel, windower: Windower) -> N
 
 @pytest.mark.parametrize("task", [ANSWER, ASK])
 def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
-    model: PointerModel, windower: Windower, task: int
+    model: PointerModel, windower: Windower, task: int, inner: npt.NDArray[np.bool_]
 ) -> None:
     """The decoder in numpy beside that of torch: rows without padding, one question at a time."""
     encoder = SourceEncoder(model)
     decoder = Decoder(encoder.arrays())
     for question, numbers in ((QUESTIONS[0], [0, 1, 2]), (QUESTIONS[1], [2])):
         sources = pad_sources([ranked(rows_of(question, numbers))], windower)
-        (expected,) = model.write(sources, [task], end=windower.sep_id, max_tokens=12)
+        (expected,) = model.write(sources, [task], end=windower.sep_id, max_tokens=12, inner=inner)
         rows = []
         for place in range(len(numbers)):
             real = sources.mask[place] == 1
@@ -171,7 +183,8 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
                 outputs = [output[0].numpy() for output in encoder(*parts)]
             prior = -math.log(1 + place)
             rows.append((outputs, sources.ids[place][real], sources.copyable[place][real], prior))
-        steps = list(decoder.write(decoder.encoded(rows), task, windower.sep_id, 12))
+        guide = Guide(sources.rows_of(0), inner)
+        steps = list(decoder.write(decoder.encoded(rows), task, windower.sep_id, 12, guide))
         written = [token for token, _, _ in steps if token != windower.sep_id]
         assert written == list(expected.ids)
         assert [flag for token, _, flag in steps if token != windower.sep_id] == list(expected.copied)
@@ -180,12 +193,18 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
 
 
 def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
-    model: PointerModel, windower: Windower
+    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_]
 ) -> None:
     """Each row is encoded apart and the decoder knows no order of rows."""
     one, other = rows_of(QUESTIONS[0], [0, 1, 2]), rows_of(QUESTIONS[0], [2, 0, 1])
     alone, turned, together = (
-        model.write(pad_sources(groups, windower), [ANSWER] * len(groups), end=windower.sep_id, max_tokens=6)
+        model.write(
+            pad_sources(groups, windower),
+            [ANSWER] * len(groups),
+            end=windower.sep_id,
+            max_tokens=6,
+            inner=inner,
+        )
         for groups in ([one], [other], [one, rows_of(QUESTIONS[1], [2])])
     )
     assert alone[0].ids == turned[0].ids == together[0].ids
@@ -221,10 +240,14 @@ def ranked(rows: list[Source]) -> list[Source]:
     return [replace(row, rank=rank) for rank, row in enumerate(rows)]
 
 
-def test_every_passage_counts(model: PointerModel, windower: Windower) -> None:
+def test_every_passage_counts(model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_]) -> None:
     few, more = (
         model.write(
-            pad_sources([rows_of(QUESTIONS[0], n)], windower), [ANSWER], end=windower.sep_id, max_tokens=6
+            pad_sources([rows_of(QUESTIONS[0], n)], windower),
+            [ANSWER],
+            end=windower.sep_id,
+            max_tokens=6,
+            inner=inner,
         )
         for n in ([0], [0, 1])
     )
@@ -282,10 +305,12 @@ def test_in_bfloat16_the_loss_is_nearly_the_same_and_a_float32(model: PointerMod
     assert float(half) == pytest.approx(float(whole), rel=0.05)
 
 
-def test_an_encoder_without_token_types_serves(small_distilbert: Path, windower: Windower) -> None:
+def test_an_encoder_without_token_types_serves(
+    small_distilbert: Path, windower: Windower, inner: npt.NDArray[np.bool_]
+) -> None:
     model = PointerModel.from_backbone(small_distilbert, 0.0, layers=1).eval()
     sources = pad_sources([rows_of(QUESTIONS[0], [0])], windower)
-    (written,) = model.write(sources, [ANSWER], end=windower.sep_id, max_tokens=3)
+    (written,) = model.write(sources, [ANSWER], end=windower.sep_id, max_tokens=3, inner=inner)
     assert len(written.ids) + written.ended == 3 or written.ended
 
 

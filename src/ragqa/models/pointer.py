@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from transformers import BertConfig
@@ -25,12 +27,12 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.bert.modeling_bert import BertLayer
 
 from ragqa import pretrained
+from ragqa.guiding import Guide
 from ragqa.models import attention
 from ragqa.models.generator import IGNORED
 from ragqa.models.headed import Headed
 from ragqa.models.loading import load_transformer
 from ragqa.models.masked import MaskedHead
-from ragqa.sampling import repeating
 from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
 from ragqa.surface import Written
 
@@ -253,11 +255,13 @@ class PointerModel(Headed):
         *,
         end: int,
         max_tokens: int,
+        inner: npt.NDArray[np.bool_],
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
         """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
 
         Args:
+            inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
             heard: gets each token of the first question as it is written, and whether it was copied.
         """
         device = self.head.gate.weight.device
@@ -270,27 +274,29 @@ class PointerModel(Headed):
         start = self._start(torch.tensor(tasks, device=device))
         last: Tensor | None = None
         done = torch.zeros(len(tasks), dtype=torch.bool, device=device)
+        guides = [Guide(sources.rows_of(number), inner) for number in range(len(tasks))]
         written: list[list[int]] = [[] for _ in tasks]
-        steps: list[tuple[Tensor, Tensor]] = []
+        taken: list[list[bool]] = [[] for _ in tasks]
+        logs: list[list[float]] = [[] for _ in tasks]
         for step in range(min(max_tokens, MAX_WRITTEN_TOKENS)):
             inputs = start if last is None else self._embedded(last[:, None], step)
             hidden = self.head.run(inputs, encoded, cache)[:, -1]
             likelihoods, copied = self.next_words(hidden, encoded)
-            for row, tokens in enumerate(written):
-                likelihoods[row, repeating(tokens)] = 0
+            for row, guide in enumerate(guides):
+                likelihoods[row, guide.shut_out(written[row], taken[row])] = 0
             best, last = likelihoods.max(-1)
             share = copied.gather(1, last.unsqueeze(1)).squeeze(1) / best
-            steps.append((best.log(), share > 0.5))
-            for tokens, token in zip(written, last.tolist(), strict=True):
-                tokens.append(token)
+            for row, token in enumerate(last.tolist()):
+                written[row].append(token)
+                taken[row].append(bool(share[row] > 0.5))
+                logs[row].append(float(best[row].log()))
             done |= last == end
             if heard is not None and not bool(done[0]):
-                heard(int(last[0]), bool(share[0] > 0.5))
+                heard(written[0][-1], taken[0][-1])
             if bool(done.all()):
                 break
         self.train(was_training)
-        logs, shares = (torch.stack(part, 1).tolist() for part in zip(*steps, strict=True))
-        return [_written(*row, end) for row in zip(written, logs, shares, strict=True)]
+        return [_written(*row, end) for row in zip(written, logs, taken, strict=True)]
 
     def _table(self) -> Tensor:
         table: Tensor = self.encoder.get_input_embeddings().weight

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 
+from ragqa.guiding import Guide
 from ragqa.runtimes.batches import plan
 from ragqa.runtimes.compiled import ARRAYS
 from ragqa.runtimes.openvino import OpenvinoRuntime
-from ragqa.sampling import repeating
 from ragqa.sources import MAX_WRITTEN_TOKENS, POINTER, Sources
 from ragqa.surface import Written
 from ragqa.windows import Ints
@@ -69,10 +69,11 @@ class Decoder:
         return Encoded(states, keys, self.table[before], layers, ids, copyable, prior)
 
     def write(
-        self, encoded: Encoded, task: int, end: int, max_tokens: int
+        self, encoded: Encoded, task: int, end: int, max_tokens: int, guide: Guide
     ) -> Iterator[tuple[int, float, bool]]:
         """The likeliest next token each time, its log probability and whether it was copied, up to ``end``."""
         tokens: list[int] = []
+        taken: list[bool] = []
         inputs = self._arrays["tasks.weight"][task]
         cache: list[list[tuple[Floats, Floats]]] = [[] for _ in range(self.layers)]
         for step in range(max_tokens):
@@ -81,10 +82,11 @@ class Decoder:
                 across = encoded.across[layer]
                 hidden = self._layer(f"decoder.{layer}", hidden, cache[layer], across, encoded.prior)
             likelihoods, copied = self.next_words(hidden, encoded)
-            likelihoods[repeating(tokens)] = 0
+            likelihoods[guide.shut_out(tokens, taken)] = 0
             token = int(likelihoods.argmax())
             tokens.append(token)
-            yield token, math.log(likelihoods[token]), bool(copied[token] > 0.5 * likelihoods[token])
+            taken.append(bool(copied[token] > 0.5 * likelihoods[token]))
+            yield token, math.log(likelihoods[token]), taken[-1]
             if token == end:
                 return
             inputs = self.table[token]
@@ -157,6 +159,7 @@ class PointerRuntime:
         *,
         end: int,
         max_tokens: int,
+        inner: npt.NDArray[np.bool_],
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
         """As ``ragqa.models.pointer.PointerModel.write``."""
@@ -170,7 +173,8 @@ class PointerRuntime:
                 kept = sources.ids[row][real], sources.copyable[row][real]
                 parts.append((found[row], *kept, float(prior[row])))
             encoded = self._decoder.encoded(parts)
-            steps = self._decoder.write(encoded, task, end, min(max_tokens, MAX_WRITTEN_TOKENS))
+            guide = Guide(sources.rows_of(number), inner)
+            steps = self._decoder.write(encoded, task, end, min(max_tokens, MAX_WRITTEN_TOKENS), guide)
             # A product with one vector takes less time than its threads take to meet: eight times as much CPU.
             with self._threads.limit(limits=1, user_api="blas"):
                 written.append(_written(steps, end, heard if number == 0 else None))
