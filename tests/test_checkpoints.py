@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragqa import checkpoints
@@ -14,6 +14,7 @@ from ragqa.checkpoints import Storage
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 9), st.floats(1e-6, 1e4), st.integers(0, 999))
+@example(rows=1, columns=1, size=1e-6, seed=374)  # the smallest rows were stored as zeros
 def test_int8_is_off_by_half_a_step_of_its_row_at_most(
     rows: int, columns: int, size: float, seed: int
 ) -> None:
@@ -23,7 +24,8 @@ def test_int8_is_off_by_half_a_step_of_its_row_at_most(
     assert packed["w"].dtype == torch.int8
     back = checkpoints.unpack(packed)["w"]
     step = matrix.abs().amax(1, keepdim=True) / 127
-    assert ((back - matrix).abs() <= step / 2 * (1 + 1e-5)).all()
+    rounding = 3 * 127 * 2**-24  # of the scale, the quotient and the product, in steps
+    assert ((back - matrix).abs() <= step * (0.5 + rounding)).all()
 
 
 def test_zeros_stay_zeros_and_vectors_exact() -> None:

@@ -30,7 +30,7 @@ def pack(state: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
         elif storage == "float16":
             packed[name] = value.half()
         else:
-            scale = (value.abs().amax(1, keepdim=True) / 127).clamp_min(1e-12)
+            scale = (value.abs().amax(1, keepdim=True) / 127).clamp_min(torch.finfo(torch.float32).tiny)
             packed[name] = (value / scale).round().to(torch.int8)
             packed[name + _SCALE] = scale
     return packed
