@@ -187,9 +187,8 @@ def _read(
 
     None where the answer cannot be judged, or where there is no such passage; without ``gold_too`` both are the same.
     """
-    read: dict[
-        tuple[int, bool], Sequence[Hit]
-    ] = {}  # one after the other: a reader may save what it reads twice
+    # What is read of one question stands together: a reader may read a passage once that comes twice.
+    read: dict[tuple[int, bool], Sequence[Hit]] = {}
     for row, one in enumerate(asked):
         if one.judged:
             read[row, False] = hits[row]
