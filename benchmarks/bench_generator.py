@@ -34,7 +34,7 @@ from ragqa.evaluation.wording import rouge
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Example, Hit, Passage, Query
-from ragqa.writing import PointerWriter, open_pointer
+from ragqa.writing import QUESTION_BEAMS, PointerWriter, open_pointer
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "squad"
 RESULT = Path(__file__).parent / "results" / "generator.json"
@@ -88,12 +88,15 @@ def round_trip(
     }
 
 
-def asking(writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example]) -> dict[str, Any]:
+def asking(
+    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], beams: int
+) -> dict[str, Any]:
     """Questions for the first answer of each question of dev."""
-    drafts = writer.ask([e.positives[0] for e in asked], [e.spans[0] for e in asked])
+    drafts = writer.ask([e.positives[0] for e in asked], [e.spans[0] for e in asked], beams=beams)
     written, human = [draft.text for draft in drafts], [e.query.text for e in asked]
     return {
         "questions": len(asked),
+        "beams": beams,
         **likeness(written, human),
         "round trip": round_trip(reader, asked, written),
         "round trip of the human questions": round_trip(reader, asked, human),
@@ -163,7 +166,9 @@ def main() -> None:
         print(json.dumps({name: value}), flush=True)
 
     tell("answers", answering(writer, asked))
-    tell("questions", asking(writer, ExtractiveReader(device=arguments.device), asked))
+    reader = ExtractiveReader(device=arguments.device)
+    tell("questions", asking(writer, reader, asked, QUESTION_BEAMS))
+    tell("questions, greedily written", asking(writer, reader, asked, 1))
     tell("seconds", {"device": timed_on, "top_k": TOP_K, **timing(folder, timed_on, timed_type, dev[::37])})
     target = arguments.out or (RESULT if arguments.model == BUILTIN and not arguments.limit else None)
     if target:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 """How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
 
+QUESTION_BEAMS = 4
+"""Questions written side by side, as nobody waits for their words; answers are shown as they are written."""
+
 _BATCH = 8
 
 
@@ -137,13 +140,15 @@ class Pointing(Protocol):
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
+        beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
-        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+        """The likeliest text found for each question of ``sources``, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
-            heard: gets each token of the first question as it is written, and whether it was copied.
+            beams: texts of a question that are written side by side; of 1 each token is the likeliest.
+            heard: gets each token of the first question as it is written, and whether it was copied; for one beam.
         """
 
 
@@ -182,7 +187,9 @@ class PointerWriter:
         packed = [self._packed(question, mine) for question, mine in zip(questions, passages, strict=True)]
         return self._drafts(packed, ANSWER, heard if len(packed) == 1 else None)
 
-    def ask(self, passages: Sequence[Passage], answers: Sequence[Span]) -> list[Draft]:
+    def ask(
+        self, passages: Sequence[Passage], answers: Sequence[Span], *, beams: int = QUESTION_BEAMS
+    ) -> list[Draft]:
         """For each passage the question that the answer at a span of its text answers.
 
         The draft is empty where the answer is none (white space) or longer than a window.
@@ -196,7 +203,7 @@ class PointerWriter:
         for passage, span, answer, title, text in zip(passages, answers, *parts, strict=True):
             row = to_ask(self._windower, prefix, answer.ids, title.ids, text, span.start, span.end)
             packed.append(_Packed(() if row is None else (row,), [(passage, text)], 0, is_cut=False))
-        return self._drafts(packed, ASK)
+        return self._drafts(packed, ASK, beams=beams)
 
     def _packed(self, question: str, passages: Sequence[Passage]) -> _Packed:
         """As many passages as find room, best first; the first loses its last windows if it must."""
@@ -218,7 +225,9 @@ class PointerWriter:
                 read.append((passage, text))
         return _Packed(tuple(sources), read, len(passages) - len(read), is_cut and bool(read))
 
-    def _drafts(self, packed: Sequence[_Packed], task: int, heard: Heard | None = None) -> list[Draft]:
+    def _drafts(
+        self, packed: Sequence[_Packed], task: int, heard: Heard | None = None, beams: int = 1
+    ) -> list[Draft]:
         """Written in batches of like length, given in the order asked."""
         found = {
             row: Draft("", 0.0, (), one.left_out, is_cut=False)
@@ -238,6 +247,7 @@ class PointerWriter:
                 end=self._windower.sep_id,
                 max_tokens=self._max_answer_tokens,
                 inner=self._inner,
+                beams=beams,
                 heard=None if live is None else live.add,
             )
             for row, one in zip(rows, written, strict=True):

@@ -12,6 +12,7 @@ import torch
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from ragqa.backbone import builtin_path
+from ragqa.beams import Beam
 from ragqa.guiding import Guide
 from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import PointerModel, SourceEncoder
@@ -162,16 +163,18 @@ def test_the_cache_changes_nothing(
             assert one.log_probability == pytest.approx(total / len(tokens), abs=1e-4)
 
 
-@pytest.mark.parametrize("task", [ANSWER, ASK])
+@pytest.mark.parametrize(("task", "beams"), [(ANSWER, 1), (ASK, 1), (ASK, 3)])
 def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
-    model: PointerModel, windower: Windower, task: int, inner: npt.NDArray[np.bool_]
+    model: PointerModel, windower: Windower, task: int, beams: int, inner: npt.NDArray[np.bool_]
 ) -> None:
     """The decoder in numpy beside that of torch: rows without padding, one question at a time."""
     encoder = SourceEncoder(model)
     decoder = Decoder(encoder.arrays())
     for question, numbers in ((QUESTIONS[0], [0, 1, 2]), (QUESTIONS[1], [2])):
         sources = pad_sources([ranked(rows_of(question, numbers))], windower)
-        (expected,) = model.write(sources, [task], end=windower.sep_id, max_tokens=12, inner=inner)
+        (expected,) = model.write(
+            sources, [task], end=windower.sep_id, max_tokens=12, inner=inner, beams=beams
+        )
         rows = []
         for place in range(len(numbers)):
             real = sources.mask[place] == 1
@@ -183,17 +186,16 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
                 outputs = [output[0].numpy() for output in encoder(*parts)]
             prior = -math.log(1 + place)
             rows.append((outputs, sources.ids[place][real], sources.copyable[place][real], prior))
-        guide = Guide(sources.rows_of(0), inner)
-        steps = list(decoder.write(decoder.encoded(rows), task, windower.sep_id, 12, guide))
-        written = [token for token, _, _ in steps if token != windower.sep_id]
-        assert written == list(expected.ids)
-        assert [flag for token, _, flag in steps if token != windower.sep_id] == list(expected.copied)
-        assert np.mean([log for _, log, _ in steps]) == pytest.approx(expected.log_probability, abs=1e-4)
-        assert len(written) > 3
+        beam = Beam(beams, Guide(sources.rows_of(0), inner), windower.sep_id)
+        written = decoder.write(decoder.encoded(rows), task, beam, 12)
+        assert replace(written, log_probability=0.0) == replace(expected, log_probability=0.0)
+        assert written.log_probability == pytest.approx(expected.log_probability, abs=1e-4)
+        assert len(written.ids) > 3
 
 
+@pytest.mark.parametrize("beams", [1, 3])
 def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
-    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_]
+    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_], beams: int
 ) -> None:
     """Each row is encoded apart and the decoder knows no order of rows."""
     one, other = rows_of(QUESTIONS[0], [0, 1, 2]), rows_of(QUESTIONS[0], [2, 0, 1])
@@ -204,6 +206,7 @@ def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
             end=windower.sep_id,
             max_tokens=6,
             inner=inner,
+            beams=beams,
         )
         for groups in ([one], [other], [one, rows_of(QUESTIONS[1], [2])])
     )

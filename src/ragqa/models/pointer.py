@@ -27,6 +27,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.bert.modeling_bert import BertLayer
 
 from ragqa import pretrained
+from ragqa.beams import Beam
 from ragqa.guiding import Guide
 from ragqa.models import attention
 from ragqa.models.generator import IGNORED
@@ -57,6 +58,18 @@ class Encoded:
     copyable: Tensor
     seen: Tensor
     prior: Tensor | None = None
+
+    def at(self, rows: Tensor) -> "Encoded":
+        """Of the questions at ``rows``, which may repeat."""
+        return Encoded(
+            self.states[rows],
+            self.keys[rows],
+            self.before[rows],
+            self.ids[rows],
+            self.copyable[rows],
+            self.seen[rows],
+            None if self.prior is None else self.prior[rows],
+        )
 
 
 class PointerHead(nn.Module):
@@ -256,13 +269,15 @@ class PointerModel(Headed):
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
+        beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
-        """The likeliest next token each time, until ``end`` or ``max_tokens``, for each question of ``sources``.
+        """The likeliest text found for each question of ``sources``, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
-            heard: gets each token of the first question as it is written, and whether it was copied.
+            beams: texts of a question that are written side by side; of 1 each token is the likeliest.
+            heard: gets each token of the first question as it is written, and whether it was copied; for one beam.
         """
         device = self.head.gate.weight.device
         arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots, sources.prior())
@@ -272,31 +287,33 @@ class PointerModel(Headed):
         encoded = self.encode(ids, mask, kinds, copyable, slots, sources.places, len(tasks), prior)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         start = self._start(torch.tensor(tasks, device=device))
-        last: Tensor | None = None
-        done = torch.zeros(len(tasks), dtype=torch.bool, device=device)
-        guides = [Guide(sources.rows_of(number), inner) for number in range(len(tasks))]
-        written: list[list[int]] = [[] for _ in tasks]
-        taken: list[list[bool]] = [[] for _ in tasks]
-        logs: list[list[float]] = [[] for _ in tasks]
-        for step in range(min(max_tokens, MAX_WRITTEN_TOKENS)):
-            inputs = start if last is None else self._embedded(last[:, None], step)
+        found = [Beam(beams, Guide(sources.rows_of(number), inner), end) for number in range(len(tasks))]
+        inputs, width = start, 1  # rows of a question: one at first, then as many as it has texts
+        for step in range(1, 1 + min(max_tokens, MAX_WRITTEN_TOKENS)):
             hidden = self.head.run(inputs, encoded, cache)[:, -1]
-            likelihoods, copied = self.next_words(hidden, encoded)
-            for row, guide in enumerate(guides):
-                likelihoods[row, guide.shut_out(written[row], taken[row])] = 0
-            best, last = likelihoods.max(-1)
-            share = copied.gather(1, last.unsqueeze(1)).squeeze(1) / best
-            for row, token in enumerate(last.tolist()):
-                written[row].append(token)
-                taken[row].append(bool(share[row] > 0.5))
-                logs[row].append(float(best[row].log()))
-            done |= last == end
-            if heard is not None and not bool(done[0]):
-                heard(written[0][-1], taken[0][-1])
-            if bool(done.all()):
+            likelihoods, copied = (part.cpu().numpy() for part in self.next_words(hidden, encoded))
+            origin, last = [], []
+            for number, beam in enumerate(found):
+                first = number * width
+                mine = slice(first, first + width)
+                parents = [] if beam.is_over else beam.advance(likelihoods[mine], copied[mine])
+                spare = beams - len(parents)
+                origin += [first + parent for parent in parents] + [first] * spare
+                last += (beam.last if parents else []) + [end] * spare
+            if all(beam.is_over for beam in found):
                 break
+            if heard is not None and not found[0].is_over:
+                heard(last[0], found[0].last_copied)
+            if beams > 1:
+                rows = torch.tensor(origin, device=device)
+                cache.self_attention_cache.reorder_cache(rows)
+                if width < beams:
+                    cache.cross_attention_cache.reorder_cache(rows)
+                    encoded = encoded.at(rows)
+            width = beams
+            inputs = self._embedded(torch.tensor(last, device=device)[:, None], step)
         self.train(was_training)
-        return [_written(*row, end) for row in zip(written, logs, taken, strict=True)]
+        return [beam.best() for beam in found]
 
     def _table(self) -> Tensor:
         table: Tensor = self.encoder.get_input_embeddings().weight
@@ -351,10 +368,3 @@ class SourceEncoder(nn.Module):
         norms = [(name, part) for name, part in head.named_modules() if isinstance(part, nn.LayerNorm)]
         found |= {f"{name}.eps": torch.tensor([part.eps]) for name, part in norms}
         return {name: tensor.detach().float().numpy() for name, tensor in found.items()}
-
-
-def _written(tokens: list[int], logs: list[float], copied: list[bool], end: int) -> Written:
-    ended = end in tokens
-    length = tokens.index(end) if ended else len(tokens)
-    count = length + ended
-    return Written(tuple(tokens[:length]), sum(logs[:count]) / max(1, count), ended, tuple(copied[:length]))

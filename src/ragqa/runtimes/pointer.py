@@ -6,7 +6,7 @@ engine, and needs neither torch nor transformers, whose imports take longer than
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 
+from ragqa.beams import Beam
 from ragqa.guiding import Guide
 from ragqa.runtimes.batches import plan
 from ragqa.runtimes.compiled import ARRAYS
@@ -48,7 +49,7 @@ class Encoded:
 
 
 class Decoder:
-    """Writes one question's answer; ``arrays`` are the head's weights by name, and ``table``, the word embeddings."""
+    """Writes for one question, K texts at a time; ``arrays`` are the head's weights, and ``table``, the words'."""
 
     def __init__(self, arrays: Mapping[str, Floats]) -> None:
         self._arrays = arrays
@@ -69,64 +70,71 @@ class Decoder:
         return Encoded(states, keys, self.table[before], layers, ids, copyable, prior)
 
     def write(
-        self, encoded: Encoded, task: int, end: int, max_tokens: int, guide: Guide
-    ) -> Iterator[tuple[int, float, bool]]:
-        """The likeliest next token each time, its log probability and whether it was copied, up to ``end``."""
-        tokens: list[int] = []
-        taken: list[bool] = []
-        inputs = self._arrays["tasks.weight"][task]
-        cache: list[list[tuple[Floats, Floats]]] = [[] for _ in range(self.layers)]
+        self,
+        encoded: Encoded,
+        task: int,
+        beam: Beam,
+        max_tokens: int,
+        heard: Callable[[int, bool], None] | None = None,
+    ) -> Written:
+        """What ``beam`` makes of it; ``heard`` gets each token of its likeliest text, and whether it was copied."""
+        inputs = self._arrays["tasks.weight"][[task]]
+        cache: list[tuple[Floats, Floats] | None] = [None] * self.layers
         for step in range(max_tokens):
             hidden = self._norm("norm", inputs + self._arrays["positions.weight"][step])
-            for layer in range(self.layers):
-                across = encoded.across[layer]
-                hidden = self._layer(f"decoder.{layer}", hidden, cache[layer], across, encoded.prior)
-            likelihoods, copied = self.next_words(hidden, encoded)
-            likelihoods[guide.shut_out(tokens, taken)] = 0
-            token = int(likelihoods.argmax())
-            tokens.append(token)
-            taken.append(bool(copied[token] > 0.5 * likelihoods[token]))
-            yield token, math.log(likelihoods[token]), taken[-1]
-            if token == end:
-                return
-            inputs = self.table[token]
+            for layer, before in enumerate(cache):
+                hidden, cache[layer] = self._layer(
+                    f"decoder.{layer}", hidden, before, encoded.across[layer], encoded.prior
+                )
+            parents = beam.advance(*self.next_words(hidden, encoded))
+            if beam.is_over:
+                break
+            if heard is not None:
+                heard(beam.last[0], beam.last_copied)
+            if parents != list(range(len(hidden))):
+                cache = [(keys[parents], values[parents]) for keys, values in filter(None, cache)]
+            inputs = self.table[beam.last]
+        return beam.best()
 
     def next_words(self, hidden: Floats, encoded: Encoded) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """A state (D,) → P over the vocabulary (V,), and the part of it that is copied (V,)."""
-        scores = encoded.keys @ self._linear("copy_query", hidden)
-        scores = scores + encoded.before @ (self._arrays["copy_next.weight"] @ hidden)
-        scores = scores * len(hidden) ** -0.5 + encoded.prior
+        """States (K, D) → P over the vocabulary (K, V), and the part of it that is copied (K, V)."""
+        scores = self._linear("copy_query", hidden) @ encoded.keys.T
+        scores = scores + hidden @ self._arrays["copy_next.weight"].T @ encoded.before.T
+        scores = scores * hidden.shape[1] ** -0.5 + encoded.prior
         weights = _softmax(np.where(encoded.copyable, scores, _NEVER))
-        odds = self._linear("gate", np.concatenate([hidden, weights @ encoded.states]))[0]
-        gate = 1 / (1 + math.exp(-odds))
-        copied = (1 - gate) * np.bincount(encoded.ids, weights, minlength=len(self.table))
+        odds = self._linear("gate", np.concatenate([hidden, weights @ encoded.states], 1))
+        gate = 1 / (1 + np.exp(-odds))
+        counted = [np.bincount(encoded.ids, row, minlength=len(self.table)) for row in weights]
+        copied = (1 - gate) * np.stack(counted)
         words = self._norm("words.norm", _gelu(self._linear("words.dense", hidden)))
-        return gate * _softmax(self.table @ words + self._arrays["words.bias"]) + copied, copied
+        return gate * _softmax(words @ self.table.T + self._arrays["words.bias"]) + copied, copied
 
     def _layer(
         self,
         name: str,
         hidden: Floats,
-        cache: list[tuple[Floats, Floats]],
+        before: tuple[Floats, Floats] | None,
         across: tuple[Floats, Floats],
         prior: Floats,
-    ) -> Floats:
+    ) -> tuple[Floats, tuple[Floats, Floats]]:
+        """States (K, D) → states behind the layer, and keys and values of all tokens so far, (K, H, T, D / H)."""
         own = f"{name}.attention"
-        key, value = (self._linear(f"{own}.self.{part}", hidden) for part in ("key", "value"))
-        cache.append((key, value))
-        keys, values = (self._by_head(np.stack(part)) for part in zip(*cache, strict=True))
+        heads = (len(hidden), self.heads, 1, -1)
+        new = (self._linear(f"{own}.self.{part}", hidden).reshape(heads) for part in ("key", "value"))
+        keys, values = new if before is None else map(_joined, before, new)
         hidden = self._attend(own, hidden, keys, values)
         hidden = self._attend(f"{name}.crossattention", hidden, *across, prior)
         wide = _gelu(self._linear(f"{name}.intermediate.dense", hidden))
-        return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", wide) + hidden)
+        hidden = self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", wide) + hidden)
+        return hidden, (keys, values)
 
     def _attend(
         self, name: str, hidden: Floats, keys: Floats, values: Floats, prior: Floats | float = 0.0
     ) -> Floats:
-        """One query (D,) over keys and values (H, S, D / H), with what stands around: (D,)."""
-        query = self._linear(f"{name}.self.query", hidden).reshape(self.heads, -1, 1)
-        weights = _softmax((keys @ query)[..., 0] * query.shape[1] ** -0.5 + prior)
-        mixed = (weights[:, None] @ values).reshape(-1)
+        """One query of each text (K, D) over keys and values (K, H, S, D / H) or those of all, (H, S, D / H)."""
+        query = self._linear(f"{name}.self.query", hidden).reshape(len(hidden), self.heads, -1, 1)
+        weights = _softmax((keys @ query)[..., 0] * query.shape[2] ** -0.5 + prior)
+        mixed = (weights[..., None, :] @ values).reshape(hidden.shape)
         return self._norm(f"{name}.output.LayerNorm", self._linear(f"{name}.output.dense", mixed) + hidden)
 
     def _by_head(self, rows: Floats) -> Floats:
@@ -134,12 +142,12 @@ class Decoder:
         return np.ascontiguousarray(rows.reshape(len(rows), self.heads, -1).transpose(1, 0, 2))
 
     def _linear(self, name: str, hidden: Floats) -> Floats:
-        found: Floats = self._arrays[f"{name}.weight"] @ hidden + self._arrays[f"{name}.bias"]
+        found: Floats = hidden @ self._arrays[f"{name}.weight"].T + self._arrays[f"{name}.bias"]
         return found
 
     def _norm(self, name: str, hidden: Floats) -> Floats:
-        centred = hidden - hidden.mean()
-        scale = 1 / np.sqrt((centred * centred).mean() + self._arrays[f"{name}.eps"][0])
+        centred = hidden - hidden.mean(-1, keepdims=True)
+        scale = 1 / np.sqrt((centred * centred).mean(-1, keepdims=True) + self._arrays[f"{name}.eps"][0])
         found: Floats = centred * scale * self._arrays[f"{name}.weight"] + self._arrays[f"{name}.bias"]
         return found
 
@@ -160,6 +168,7 @@ class PointerRuntime:
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
+        beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[Written]:
         """As ``ragqa.models.pointer.PointerModel.write``."""
@@ -173,11 +182,11 @@ class PointerRuntime:
                 kept = sources.ids[row][real], sources.copyable[row][real]
                 parts.append((found[row], *kept, float(prior[row])))
             encoded = self._decoder.encoded(parts)
-            guide = Guide(sources.rows_of(number), inner)
-            steps = self._decoder.write(encoded, task, end, min(max_tokens, MAX_WRITTEN_TOKENS), guide)
+            beam = Beam(beams, Guide(sources.rows_of(number), inner), end)
+            tokens, listener = min(max_tokens, MAX_WRITTEN_TOKENS), heard if number == 0 else None
             # A product with one vector takes less time than its threads take to meet: eight times as much CPU.
             with self._threads.limit(limits=1, user_api="blas"):
-                written.append(_written(steps, end, heard if number == 0 else None))
+                written.append(self._decoder.write(encoded, task, beam, tokens, listener))
         return written
 
     def _rows(self, sources: Sources) -> list[list[Floats]]:
@@ -196,20 +205,9 @@ class PointerRuntime:
         return [found[row] for row in range(len(lengths))]
 
 
-def _written(
-    steps: Iterator[tuple[int, float, bool]], end: int, heard: Callable[[int, bool], None] | None
-) -> Written:
-    tokens, logs, copied = [], [], []
-    ended = False
-    for token, log, was_copied in steps:
-        logs.append(log)
-        if ended := token == end:
-            break
-        tokens.append(token)
-        copied.append(was_copied)
-        if heard is not None:
-            heard(token, was_copied)
-    return Written(tuple(tokens), sum(logs) / max(1, len(logs)), ended, tuple(copied))
+def _joined(before: Floats, new: Floats) -> Floats:
+    """Along the tokens, (…, T, D / H)."""
+    return np.concatenate([before, new], -2)
 
 
 def _softmax(scores: Floats) -> Floats:

@@ -1,0 +1,114 @@
+"""Which texts an encoder–decoder goes on with: the likeliest so far, side by side; one of them is greedy decoding."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragqa.guiding import Guide
+from ragqa.surface import Written
+
+_NEVER = -1.0
+_LEAST = 1e-45
+"""In place of a likelihood that float32 rounds to 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is written so far, which tokens of it were copied, and ln P of all of them."""
+
+    tokens: tuple[int, ...] = ()
+    copied: tuple[bool, ...] = ()
+    log_probability: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.log_probability / max(1, len(self.tokens))
+
+
+class Beam:
+    """The texts of one question.
+
+    At each step the ``width`` likeliest continuations of all texts are kept, by ln P. The best is the one whose tokens
+    are likeliest on average, so that short ones win nothing; it is over when as many have come to their end and the
+    likeliest that goes on is behind the best of them.
+
+    Args:
+        guide: what may not follow.
+        end: the token that ends a text.
+    """
+
+    def __init__(self, width: int, guide: Guide, end: int) -> None:
+        self.width, self._guide, self._end = width, guide, end
+        self._open = [_Text()]
+        self._ended: list[_Text] = []
+
+    @property
+    def is_over(self) -> bool:
+        if not self._open or len(self._ended) < self.width:
+            return not self._open
+        return self._open[0].mean <= max(text.mean for text in self._ended)
+
+    @property
+    def last(self) -> list[int]:
+        """The last token of each text that goes on."""
+        return [text.tokens[-1] for text in self._open]
+
+    @property
+    def last_copied(self) -> bool:
+        """Whether that of the likeliest was copied."""
+        return self._open[0].copied[-1]
+
+    def advance(self, likelihoods: npt.NDArray[Any], copied: npt.NDArray[Any]) -> list[int]:
+        """Let every text go on by one token.
+
+        Args:
+            likelihoods: P of each token after each text, (texts, V); it is written over.
+            copied: the part of it that is copied, (texts, V).
+
+        Returns:
+            For each text that goes on now, which of those before it continues.
+        """
+        ranked = sorted(self._continued(likelihoods, copied), key=lambda one: -one[1].log_probability)
+        parents, going_on = [], []
+        # As many continuations may end as there are texts, so twice as many are enough.
+        for place, (parent, text) in enumerate(ranked[: 2 * self.width]):
+            if text.tokens[-1] != self._end:
+                parents.append(parent)
+                going_on.append(text)
+            elif place < self.width:
+                self._ended.append(text)
+            if len(going_on) == self.width:
+                break
+        self._open = going_on
+        return parents
+
+    def best(self) -> Written:
+        """The likeliest text that has come to its end; one that has not, where none has."""
+        text = max(self._ended or self._open, key=lambda text: text.mean)
+        length = len(text.tokens) - bool(self._ended)
+        return Written(text.tokens[:length], text.mean, bool(self._ended), text.copied[:length])
+
+    def _continued(
+        self, likelihoods: npt.NDArray[Any], copied: npt.NDArray[Any]
+    ) -> Iterable[tuple[int, _Text]]:
+        """The likeliest continuations of each text, and its number."""
+        for number, text in enumerate(self._open):
+            row = likelihoods[number]
+            row[self._guide.shut_out(text.tokens, text.copied)] = _NEVER
+            for token in _greatest(row, 2 * self.width):
+                share = bool(copied[number, token] > 0.5 * row[token])
+                total = text.log_probability + math.log(max(row[token], _LEAST))
+                yield number, _Text((*text.tokens, token), (*text.copied, share), total)
+
+
+def _greatest(row: npt.NDArray[Any], count: int) -> list[int]:
+    """The places of the ``count`` greatest likelihoods, the first of equals first, without those ruled out."""
+    count = min(count, len(row))
+    places = np.flatnonzero(row >= np.partition(row, -count)[-count])
+    places = places[row[places] > _NEVER]
+    found: list[int] = places[np.argsort(-row[places], kind="stable")][:count].tolist()
+    return found
