@@ -54,7 +54,12 @@ class Encoder(Protocol):
 
 
 class Runtime(Protocol):
-    """Model + ids → arrays."""
+    """Model + ids → arrays.
+
+    ``batch_tokens`` is how many tokens a batch should hold at most, padding counted.
+    """
+
+    batch_tokens: int
 
     def run(self, batches: Sequence[tuple[Rows, Rows, Rows]]) -> list[list[Scores]]:
         """For each batch of ids, mask and token types, each (N, L), the model's outputs; safe in many threads."""

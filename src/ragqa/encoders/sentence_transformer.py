@@ -19,7 +19,7 @@ from ragqa.errors import ConfigError, UsageError
 from ragqa.layout import Layout, read_layout
 from ragqa.protocols import Runtime, Vectors
 from ragqa.runtimes import open_runtime
-from ragqa.runtimes.batches import MAX_BATCH_TOKENS, pad, plan
+from ragqa.runtimes.batches import pad, plan
 
 _SLAB_TEXTS = 8192
 """Texts that are tokenised and sorted by length together; bounds memory, whatever the number of texts."""
@@ -54,7 +54,7 @@ class SentenceTransformerEncoder:
         device: str = "auto",
         max_passage_tokens: int = 256,
         truncate: bool = False,
-        max_batch_tokens: int = MAX_BATCH_TOKENS,
+        max_batch_tokens: int | None = None,
         dimensions: int | None = None,
     ) -> None:
         device = choose_device(device)
@@ -150,7 +150,7 @@ def _check_pair(passages: "_Tower", queries: "_Tower") -> None:
 class _Tower:
     """One encoder: texts, prompt included → vectors."""
 
-    def __init__(self, model: str, precision: str, device: str, max_batch_tokens: int) -> None:
+    def __init__(self, model: str, precision: str, device: str, max_batch_tokens: int | None) -> None:
         self._model, self._precision, self._device = model, precision, device
         self._max_batch_tokens = max_batch_tokens
         self.folder = backbone.resolve(model)
@@ -166,8 +166,9 @@ class _Tower:
         vectors = np.zeros((len(texts), self.layout.dimension), dtype=np.float32)
         for first in range(0, len(texts), _SLAB_TEXTS):
             slab = self._tokens(texts[first : first + _SLAB_TEXTS], max_tokens, truncate)
-            plans = plan([len(ids) for ids in slab], self._max_batch_tokens)
-            found = self._runtime.run([pad([slab[row] for row in rows]) for rows in plans])
+            runtime = self._runtime
+            plans = plan([len(ids) for ids in slab], self._max_batch_tokens or runtime.batch_tokens)
+            found = runtime.run([pad([slab[row] for row in rows]) for rows in plans])
             for rows, (part, *_) in zip(plans, found, strict=True):
                 vectors[[first + row for row in rows]] = part
         return vectors

@@ -222,7 +222,7 @@ class ExtractiveReader:
             for window in one.windows
         ]
         windows = dict(zip(row_of, (window for one in asked for window in one.windows), strict=True))
-        plans = plan([len(windows[row].ids) for row in range(len(windows))])
+        plans = plan([len(windows[row].ids) for row in range(len(windows))], self._runtime.batch_tokens)
         batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
         outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
         scores: dict[int, _WindowScores] = {}

@@ -101,7 +101,7 @@ class MultipleChoiceReader:
             for p, text in enumerate(ids)
             for window in option_windows(self._windower, question, option, text)
         ]
-        plans = plan([len(one.window.ids) for one in placed])
+        plans = plan([len(one.window.ids) for one in placed], self._runtime.batch_tokens)
         batches = [pad([placed[row].window for row in rows], self._windower) for rows in plans]
         outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
         found = np.full((len(options), len(texts)), -np.inf)

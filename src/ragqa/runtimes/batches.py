@@ -8,9 +8,6 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-MAX_BATCH_TOKENS = 4096
-"""Padding included. With 8 rows of 512 the activations of a small encoder stay under 30 MB."""
-
 MAX_BATCH_ROWS = 32
 
 
@@ -22,9 +19,7 @@ class Batch(NamedTuple):
     kinds: Ints
 
 
-def plan(
-    lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS, max_rows: int = MAX_BATCH_ROWS
-) -> list[list[int]]:
+def plan(lengths: Sequence[int], max_tokens: int, max_rows: int = MAX_BATCH_ROWS) -> list[list[int]]:
     """Rows of each batch, longest first, so that rows of like length stand together and little is padding.
 
     Each row is in exactly one batch; a batch holds at most ``max_rows`` rows and ``max_tokens`` tokens,

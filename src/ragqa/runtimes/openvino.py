@@ -26,6 +26,9 @@ class OpenvinoRuntime:
     batch for each thread, for bulk work, which needs no synchronisation inside a layer and is a fifth faster.
     """
 
+    batch_tokens = 1024
+    """Small batches keep all cores busy and hold less padding: reading takes 0.20 s a question, and 0.23 with 4096."""
+
     def __init__(self, kind: str, source: Path, *, precision: str = "auto") -> None:
         self.precision = choose_precision(precision, "cpu")
         self._folder = compiled_folder(kind, source, self.precision)

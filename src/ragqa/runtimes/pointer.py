@@ -192,7 +192,7 @@ class PointerRuntime:
     def _rows(self, sources: Sources) -> list[list[Floats]]:
         """What the encoder says of each row, cut to the row's own tokens."""
         lengths = sources.mask.sum(1).tolist()
-        batches = plan(lengths)
+        batches = plan(lengths, self._encoder.batch_tokens)
         inputs = []
         for rows in batches:
             width = lengths[rows[0]]
