@@ -48,6 +48,7 @@ class Beam:
 
     @property
     def is_over(self) -> bool:
+        """Whether nothing better can be expected."""
         if not self._open or len(self._ended) < self.width:
             return not self._open
         return self._open[0].mean <= max(text.mean for text in self._ended)

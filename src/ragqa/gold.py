@@ -118,6 +118,8 @@ class _Places:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._text = lru_cache(maxsize=64)(lambda doc_id: catalog.document(doc_id).text)
+        # Questions about one passage stand together in most files, and looking through all documents takes long.
+        self._anywhere = lru_cache(maxsize=64)(self._search_everywhere)
         self._by_document: dict[str, list[tuple[int, int, int]]] = {}
         self._by_text: dict[str, list[int]] = {}
         for row, passage in enumerate(catalog.all_passages()):
@@ -129,7 +131,7 @@ class _Places:
         rows: list[int] = []
         place = None
         for number, passage in enumerate(example.positives):
-            found = self._named(passage) or self._anywhere(passage)
+            found = self._named(passage) or self._anywhere(passage.text)
             if found is None:
                 rows += self._by_text.get(_folded(passage.text), ())
                 continue
@@ -160,17 +162,17 @@ class _Places:
             start = text.index(passage.text)
         return passage.doc_id, Span(start, start + len(passage.text))
 
-    def _anywhere(self, passage: Passage) -> tuple[str, Span] | None:
+    def _search_everywhere(self, wanted: str) -> tuple[str, Span] | None:
         """Where the words of a whole passage stand, whatever the document is called."""
-        if len(passage.text.encode()) < DISTINCTIVE:
+        if len(wanted.encode()) < DISTINCTIVE:
             return None
         text, starts, names = self._all
-        at = text.find(passage.text)
+        at = text.find(wanted)
         if at < 0:
             return None
         number = bisect_right(starts, at) - 1
         start = at - starts[number]
-        return names[number], Span(start, start + len(passage.text))
+        return names[number], Span(start, start + len(wanted))
 
     @cached_property
     def _all(self) -> tuple[str, list[int], list[str]]:

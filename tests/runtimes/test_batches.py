@@ -27,6 +27,14 @@ def test_batches_come_longest_first(lengths: list[int]) -> None:
     assert ordered == sorted(lengths, reverse=True)
 
 
+@given(lengths=LENGTHS)
+def test_little_is_padding(lengths: list[int]) -> None:
+    for batch in plan(lengths, 4096):
+        width = lengths[batch[0]]
+        real = sum(lengths[row] for row in batch)
+        assert len(batch) * width <= max(real / 0.8, 256 + width)
+
+
 @given(st.lists(st.lists(st.integers(1, 30000), min_size=1, max_size=40), min_size=1, max_size=8))
 def test_padding_hides_behind_the_mask(rows: list[list[int]]) -> None:
     ids, mask, kinds = pad(rows)

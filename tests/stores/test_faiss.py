@@ -82,12 +82,16 @@ def test_a_wider_search_of_the_graph_finds_more() -> None:
     assert recall(200) > recall(10) + 0.1
 
 
-def test_the_thread_count_of_the_process_is_left_as_it_was() -> None:
-    before = faiss.omp_get_max_threads()
-    store = FaissStore(factory="HNSW32")
+@pytest.mark.parametrize("factory", ["Flat", "HNSW32"])
+def test_the_settings_of_the_process_are_left_as_they_were(factory: str) -> None:
+    def settings() -> tuple[int, int]:
+        return faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
+
+    before = settings()
+    store = FaissStore(factory=factory)
     store.add(vectors_of(50))
-    store.search(vectors_of(1), 3)
-    assert faiss.omp_get_max_threads() == before
+    store.search(vectors_of(40, seed=1), 3)
+    assert settings() == before
 
 
 def test_rows_cannot_be_added_to_a_built_index() -> None:
