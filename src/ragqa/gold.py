@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from ragqa.catalog import Catalog
+from ragqa.decoding import clean
 from ragqa.errors import DataError, UsageError
 from ragqa.pipeline import check_query
 from ragqa.types import Example, Passage, Span
@@ -186,4 +187,5 @@ class _Places:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.split())
+    """Without what loaders leave out of a text, and with one space for any white space."""
+    return " ".join(clean(text).split())
