@@ -138,8 +138,9 @@ class _Places:
                 continue
             doc_id, span = found
             if number == 0 and example.spans:
-                first = example.spans[0]
-                span = Span(span.start + first.start, span.start + first.end)
+                first, start = example.spans[0], span.start
+                # What the index left out of the passage moves the characters behind it.
+                span = Span(*(start + len(clean(passage.text[:at])) for at in (first.start, first.end)))
             place = place or (doc_id, span)
             rows += self._overlapping(doc_id, span)
         return Located(example, tuple(dict.fromkeys(rows)), place) if rows else None
@@ -168,6 +169,7 @@ class _Places:
         if len(wanted.encode()) < DISTINCTIVE:
             return None
         text, starts, names = self._all
+        wanted = clean(wanted)
         at = text.find(wanted)
         if at < 0:
             return None
