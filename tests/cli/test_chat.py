@@ -5,9 +5,8 @@ import os
 import pty
 import re
 import select
-import signal
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -174,30 +173,37 @@ def test_escape_codes_of_documents_and_questions_do_not_reach_the_terminal(
         assert not set(shown) & set("\x1b\x07\x9b")
 
 
-def test_ctrl_c_stops_an_answer_and_not_the_program(
-    ragqa: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ragqa.readers.extractive import ExtractiveReader
+# A process of its own: the signal must not reach the one that runs the tests.
+_PRESSES_CTRL_C = """
+import os, signal, threading
+from ragqa.cli import main
+from ragqa.readers.extractive import ExtractiveReader
 
-    read, going = ExtractiveReader.read, threading.Event()
+read, going = ExtractiveReader.read, threading.Event()
 
-    def slow(self: ExtractiveReader, queries: Any, hits: Any) -> Any:
-        if "slow" in queries[0].text:
-            threading.Timer(2, going.set).start()  # the answer that nobody waits for ends by itself
-            os.kill(os.getpid(), signal.SIGINT)
-            going.wait(20)
-        return read(self, queries, hits)
+def slow(self, queries, hits):
+    if "slow" in queries[0].text:
+        threading.Timer(2, going.set).start()  # the answer that nobody waits for ends by itself
+        os.kill(os.getpid(), signal.SIGINT)
+        going.wait(20)
+    return read(self, queries, hits)
 
-    monkeypatch.setattr(ExtractiveReader, "read", slow)
-    # A test run that a script started in the background inherits "ignore Ctrl-C".
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        done = chat(ragqa, folder, f"How slow is it?\n{DESIGNER}\n", "--conversation", "stopped")
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert done.code == 0
-    assert done.err == "stopped\n"
-    assert "Keller" in done.out
+ExtractiveReader.read = slow
+# A test run that a script started in the background inherits "ignore Ctrl-C".
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_program(folder: Path) -> None:
+    command = [sys.executable, "-c", _PRESSES_CTRL_C, "chat", "--folder", str(folder), *CONFIDENT]
+    typed = f"How slow is it?\n{DESIGNER}\n"
+    done = subprocess.run(
+        [*command, "--conversation", "stopped"], input=typed, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "stopped\n"
+    assert done.returncode == 0
+    assert "Keller" in done.stdout
     (kept,) = (folder / "stopped.jsonl").read_text().splitlines()
     assert json.loads(kept)["question"] == DESIGNER
 
