@@ -8,7 +8,9 @@ same paragraph and answer. BLEU-4 is corpus BLEU against that one question, over
 (mteval-v13a), without smoothing, as is usual in the question-generation literature (Du, Shao and Cardie 2017,
 arXiv:1705.00106). ROUGE-L is the mean F-measure over the same questions, without stemming. Round trip: the share of the
 written questions that the extractive reader, reading the paragraph, answers with the given answer (exact match; mean
-F1 beside it). Seconds are those of one question at a time, read from top_k passages: its own and others of its article.
+F1 beside it). "questions" are those that ragqa writes: of four the likeliest that this reader leads back, which is why
+the likeliest of four and greedily written ones stand beside them. Seconds are those of one question at a time, read
+from top_k passages: its own and others of its article.
 Writes benchmarks/results/generator.json.
 """
 
@@ -35,6 +37,7 @@ from ragqa.prompting import NOT_HERE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.writing import QUESTION_BEAMS, PointerWriter, open_pointer
+from ragqa.written_questions import questions_for
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "squad"
 RESULT = Path(__file__).parent / "results" / "generator.json"
@@ -89,11 +92,15 @@ def round_trip(
 
 
 def asking(
-    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], beams: int
+    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], beams: int, back: bool
 ) -> dict[str, Any]:
-    """Questions for the first answer of each question of dev."""
-    drafts = writer.ask([e.positives[0] for e in asked], [e.spans[0] for e in asked], beams=beams)
-    written, human = [draft.text for draft in drafts], [e.query.text for e in asked]
+    """Questions for the first answer of each question of dev; with ``back`` one that leads back to it, if any does."""
+    passages, spans = [e.positives[0] for e in asked], [e.spans[0] for e in asked]
+    if back:
+        written = [one.text for one in questions_for(writer, reader, passages, spans, beams=beams)]
+    else:
+        written = [mine[0].text for mine in writer.ask(passages, spans, beams=beams)]
+    human = [e.query.text for e in asked]
     return {
         "questions": len(asked),
         "beams": beams,
@@ -167,8 +174,9 @@ def main() -> None:
 
     tell("answers", answering(writer, asked))
     reader = ExtractiveReader(device=arguments.device)
-    tell("questions", asking(writer, reader, asked, QUESTION_BEAMS))
-    tell("questions, greedily written", asking(writer, reader, asked, 1))
+    tell("questions", asking(writer, reader, asked, QUESTION_BEAMS, back=True))
+    tell("questions, the likeliest of four", asking(writer, reader, asked, QUESTION_BEAMS, back=False))
+    tell("questions, greedily written", asking(writer, reader, asked, 1, back=False))
     tell("seconds", {"device": timed_on, "top_k": TOP_K, **timing(folder, timed_on, timed_type, dev[::37])})
     target = arguments.out or (RESULT if arguments.model == BUILTIN and not arguments.limit else None)
     if target:

@@ -27,7 +27,7 @@ def written(chain: np.ndarray, width: int, steps: int) -> Written:
             break
         assert len(parents) == len(beam.last) <= width
         last = beam.last
-    return beam.best()
+    return beam.ranked()[0]
 
 
 def log_of(chain: np.ndarray, tokens: tuple[int, ...]) -> float:
@@ -92,3 +92,23 @@ def test_a_token_that_never_follows_is_taken_where_nothing_else_is_left() -> Non
     beam.advance(np.array([[0.0, 1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0, 0.0]]))
     beam.advance(np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, 4)))
     assert beam.last == [2]
+
+
+@given(chains, st.integers(1, 5))
+def test_all_texts_that_ended_are_told_the_likeliest_first(chain: np.ndarray, width: int) -> None:
+    beam = Beam(width, Guide([], PLAIN), END)
+    last = [END]
+    for _ in range(6):
+        beam.advance(chain[last], 0.4 * chain[last])
+        if beam.is_over:
+            break
+        last = beam.last
+    found = beam.ranked()
+    assert 1 <= len(found) <= width
+    assert len({one.ids for one in found}) == len(found)
+    assert [one.log_probability for one in found] == sorted(
+        (one.log_probability for one in found), reverse=True
+    )
+    for one in found:
+        tokens = (*one.ids, END) if one.ended else one.ids
+        assert one.log_probability == pytest.approx(log_of(chain, tokens) / len(tokens))

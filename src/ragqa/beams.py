@@ -87,11 +87,19 @@ class Beam:
         self._open = going_on
         return parents
 
-    def best(self) -> Written:
-        """The likeliest text that has come to its end; one that has not, where none has."""
-        text = max(self._ended or self._open, key=lambda text: text.mean)
-        length = len(text.tokens) - bool(self._ended)
-        return Written(text.tokens[:length], text.mean, bool(self._ended), text.copied[:length])
+    def ranked(self) -> tuple[Written, ...]:
+        """Up to ``width`` texts that have come to their end, the likeliest first; one that has not, where none has."""
+        texts = sorted(self._ended or self._open[:1], key=lambda text: -text.mean)[: self.width]
+        unseen = int(bool(self._ended))
+        return tuple(
+            Written(
+                text.tokens[: len(text.tokens) - unseen],
+                text.mean,
+                bool(unseen),
+                text.copied[: len(text.tokens) - unseen],
+            )
+            for text in texts
+        )
 
     def _continued(
         self, likelihoods: npt.NDArray[Any], copied: npt.NDArray[Any]

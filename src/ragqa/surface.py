@@ -23,6 +23,16 @@ Read = Sequence[tuple[Passage, TokenText]]
 _CLOSING = "?.!,;:%)"
 """Marks that stand at the word before them."""
 
+_OPENING = "($£€#"
+"""Marks that stand at the word behind them."""
+
+_BETWEEN = "-/"
+"""Marks that stand at both."""
+
+_APOSTROPHES = "'’"
+_AFTER_APOSTROPHE = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
+"""What makes an apostrophe of a mark that else is a quotation's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -66,6 +76,7 @@ class Surface:
         self._copied = True
         self._run: list[_Place] = []
         self._own: list[int] = []  # tokens since the last run, which are worded as the tokenizer does
+        self._is_between = False  # whether the text ends in a mark that the next word stands at
 
     def add(self, token: int, copied: bool) -> None:
         """The next token, and whether it was copied."""
@@ -97,12 +108,12 @@ class Surface:
         if not found and (copied or not self._text):
             found = list(self._beginning(word))
         if not found:
-            return self._by_tokenizer(word)
+            return self._by_tokenizer(word, following)
         after = [text for place, text in found if following is not None and self._next(place) == following]
         wording = after[0] if after else found[0][1]
         self._run = [place for place, text in found if text == wording]
         self._own = []
-        return wording if goes_on else self._apart(wording)
+        return wording if goes_on else self._apart(wording, following)
 
     def _going_on(self, word: Sequence[int]) -> Iterator[tuple[_Place, str]]:
         """The places of the run where ``word`` follows, behind it, and the characters from there to here."""
@@ -133,17 +144,25 @@ class Surface:
         ids = self._read[place.passage][1].ids
         return int(ids[place.token]) if place.token < len(ids) else None
 
-    def _by_tokenizer(self, word: Sequence[int]) -> str:
+    def _by_tokenizer(self, word: Sequence[int], following: int | None) -> str:
         before = self._tokenizer.decode(self._own)
         self._own, self._run = [*self._own, *word], []
         piece = self._tokenizer.decode(self._own)[len(before) :]
-        return self._apart(piece) if not before or piece[:1].isspace() else piece
+        return self._apart(piece, following) if not before or piece[:1].isspace() else piece
 
-    def _apart(self, piece: str) -> str:
+    def _apart(self, piece: str, following: int | None) -> str:
         """``piece`` with a space before it, where one belongs between it and the text so far."""
         piece = piece.lstrip()
-        joined = not piece or not self._text or piece[0] in _CLOSING or self._text.endswith("(")
+        was_between, self._is_between = self._is_between, self._stands_between(piece, following)
+        joined = was_between or self._is_between or piece[:1] in _CLOSING or self._text[-1:] in _OPENING
         return piece if joined else f" {piece}"
+
+    def _stands_between(self, piece: str, following: int | None) -> bool:
+        """Whether ``piece`` is a mark within a word: well-known, Beyoncé's."""
+        if not piece or following is None or not self._text[-1:].isalnum():
+            return False
+        is_apostrophe = piece in _APOSTROPHES and self._tokenizer.id_to_token(following) in _AFTER_APOSTROPHE
+        return is_apostrophe or piece in _BETWEEN
 
     def _continues(self, token: int) -> bool:
         """Whether ``token`` is a piece of the word before it."""

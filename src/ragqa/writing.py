@@ -142,8 +142,8 @@ class Pointing(Protocol):
         inner: npt.NDArray[np.bool_],
         beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
-    ) -> list[Written]:
-        """The likeliest text found for each question of ``sources``, up to ``end`` or ``max_tokens``.
+    ) -> list[tuple[Written, ...]]:
+        """Up to ``beams`` texts for each question of ``sources``, likeliest first, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
@@ -185,14 +185,15 @@ class PointerWriter:
     ) -> list[Draft]:
         """One draft for each question, see ``Writer``; an empty one where there is no passage."""
         packed = [self._packed(question, mine) for question, mine in zip(questions, passages, strict=True)]
-        return self._drafts(packed, ANSWER, heard if len(packed) == 1 else None)
+        found = self._drafts(packed, ANSWER, heard if len(packed) == 1 else None)
+        return [drafts[0] for drafts in found]
 
     def ask(
         self, passages: Sequence[Passage], answers: Sequence[Span], *, beams: int = QUESTION_BEAMS
-    ) -> list[Draft]:
-        """For each passage the question that the answer at a span of its text answers.
+    ) -> list[list[Draft]]:
+        """For each passage up to ``beams`` questions that the answer at a span of its text answers, likeliest first.
 
-        The draft is empty where the answer is none (white space) or longer than a window.
+        There is one, and it is empty, where the answer is none (white space) or longer than a window.
         """
         texts = [passage.text[span.start : span.end] for passage, span in zip(passages, answers, strict=True)]
         titles = [passage.title for passage in passages]
@@ -227,10 +228,10 @@ class PointerWriter:
 
     def _drafts(
         self, packed: Sequence[_Packed], task: int, heard: Heard | None = None, beams: int = 1
-    ) -> list[Draft]:
-        """Written in batches of like length, given in the order asked."""
+    ) -> list[list[Draft]]:
+        """Written in batches of like length, given in the order asked; those of a question the likeliest first."""
         found = {
-            row: Draft("", 0.0, (), one.left_out, is_cut=False)
+            row: [Draft("", 0.0, (), one.left_out, is_cut=False)]
             for row, one in enumerate(packed)
             if not one.sources
         }
@@ -250,13 +251,21 @@ class PointerWriter:
                 beams=beams,
                 heard=None if live is None else live.add,
             )
-            for row, one in zip(rows, written, strict=True):
+            for row, texts in zip(rows, written, strict=True):
                 mine = packed[row]
-                text = (
-                    surface(one.ids, one.copied, mine.read, self._tokenizer) if live is None else live.end()
-                )
                 passages = tuple(passage for passage, _ in mine.read)
-                found[row] = Draft(text, one.log_probability, passages, mine.left_out, mine.is_cut)
+                found[row] = [
+                    Draft(
+                        surface(one.ids, one.copied, mine.read, self._tokenizer)
+                        if live is None
+                        else live.end(),
+                        one.log_probability,
+                        passages,
+                        mine.left_out,
+                        mine.is_cut,
+                    )
+                    for one in texts
+                ]
         return [found[row] for row in range(len(packed))]
 
 

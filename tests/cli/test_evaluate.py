@@ -166,7 +166,11 @@ def test_questions_with_their_passage_find_it_by_its_words(ragqa: Any) -> None:
     passage = "The Orchard Bridge was designed by Maria Keller. It opened in 1931."
     known = {"question": "When did it open?", "passage": passage, "answers": ["1931"], "document": "a file"}
     other = {"question": "How long is it?", "passage": "It is 300 metres long.", "answers": ["300 metres"]}
-    marked = {**known, "id": "marked", "passage": passage.replace("It", "\ufeffIt")}  # a loader leaves the mark out
+    marked = {
+        **known,
+        "id": "marked",
+        "passage": passage.replace("It", "\ufeffIt"),
+    }  # a loader leaves the mark out
     done = ragqa("eval", "--data", asked(known, other, marked), "--output", "passages")
     assert done.code == 0
     assert records_of("passages").keys() == {"line 1", "marked"}

@@ -271,8 +271,8 @@ class PointerModel(Headed):
         inner: npt.NDArray[np.bool_],
         beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
-    ) -> list[Written]:
-        """The likeliest text found for each question of ``sources``, up to ``end`` or ``max_tokens``.
+    ) -> list[tuple[Written, ...]]:
+        """Up to ``beams`` texts for each question of ``sources``, likeliest first, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
@@ -313,7 +313,7 @@ class PointerModel(Headed):
             width = beams
             inputs = self._embedded(torch.tensor(last, device=device)[:, None], step)
         self.train(was_training)
-        return [beam.best() for beam in found]
+        return [beam.ranked() for beam in found]
 
     def _table(self) -> Tensor:
         table: Tensor = self.encoder.get_input_embeddings().weight

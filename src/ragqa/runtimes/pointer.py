@@ -76,7 +76,7 @@ class Decoder:
         beam: Beam,
         max_tokens: int,
         heard: Callable[[int, bool], None] | None = None,
-    ) -> Written:
+    ) -> tuple[Written, ...]:
         """What ``beam`` makes of it; ``heard`` gets each token of its likeliest text, and whether it was copied."""
         inputs = self._arrays["tasks.weight"][[task]]
         cache: list[tuple[Floats, Floats] | None] = [None] * self.layers
@@ -94,7 +94,7 @@ class Decoder:
             if parents != list(range(len(hidden))):
                 cache = [(keys[parents], values[parents]) for keys, values in filter(None, cache)]
             inputs = self.table[beam.last]
-        return beam.best()
+        return beam.ranked()
 
     def next_words(self, hidden: Floats, encoded: Encoded) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """States (K, D) → P over the vocabulary (K, V), and the part of it that is copied (K, V)."""
@@ -170,7 +170,7 @@ class PointerRuntime:
         inner: npt.NDArray[np.bool_],
         beams: int = 1,
         heard: Callable[[int, bool], None] | None = None,
-    ) -> list[Written]:
+    ) -> list[tuple[Written, ...]]:
         """As ``ragqa.models.pointer.PointerModel.write``."""
         found, prior = self._rows(sources), sources.prior()
         written = []
