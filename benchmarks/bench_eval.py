@@ -30,6 +30,8 @@ from ragqa.cli.evaluate import BASELINES, NO_RETRIEVAL, settings_of_baseline
 from ragqa.data import distinct_passages, race, squad
 from ragqa.devices import cpu_model, threads
 from ragqa.evaluating import OWN, TIMES, evaluate, write_report
+from ragqa.evaluation.answers import holds
+from ragqa.evaluation_folder import RECORDS
 from ragqa.indexing import remembered_config
 from ragqa.pipeline import load_pipeline
 from ragqa.types import Passage
@@ -52,6 +54,7 @@ COLUMNS: Mapping[str, tuple[str, int]] = {
     "EM": ("exact match before the threshold", 3),
     "F1": ("F1 before the threshold", 3),
     "F1, refused ones 0": ("F1", 3),
+    "holds the answer": ("holds the answer", 3),
     "accuracy": ("accuracy", 3),
     "ECE": ("expected calibration error", 3),
     "answered at 10 % risk": ("coverage at 10% risk", 3),
@@ -151,6 +154,13 @@ SETS: Mapping[str, Set] = {
 }
 
 
+def holding(place: Path) -> dict[str, float]:
+    """The share of questions whose answer, whatever the threshold, holds a gold one: a whole sentence may, and has no F1."""
+    records = map(json.loads, (place / RECORDS).read_text(encoding="utf-8").splitlines())
+    found = [holds(r["candidate"], r["gold"]) for r in records if r.get("gold") and "options" not in r]
+    return {"holds the answer": round(sum(found) / len(found), 4)} if any(found) else {}
+
+
 def figures(scores: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a system that are kept, means only."""
     last = list(scores["retrieval"].values())[-1] if scores["retrieval"] else {}
@@ -215,6 +225,7 @@ def row(name: str, system: str, work: Path, limit: int | None, overrides: Sequen
         "one by one": times["one by one"],
         "stages": times["stages"],
         **figures(done.scores, times),
+        **holding(place),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.answers import answer_tokens, exact_match, f1, normalize, rouge_l
+from ragqa.evaluation.answers import answer_tokens, exact_match, f1, holds, normalize, rouge_l
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,28 @@ def test_rouge_l_is_the_longest_common_subsequence(prediction: str, gold: str) -
         2 * longest(mine, theirs) / (len(mine) + len(theirs)) if mine and theirs else float(mine == theirs)
     )
     assert rouge_l(prediction, [gold]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "golds", "expected"),
+    [
+        ("It was designed by Maria Keller, in 1931.", ["the Maria Keller"], 1),
+        ("It was designed by Maria, and Keller built it.", ["Maria Keller"], 0),
+        ("theatres", ["theatre"], 0),
+        ("光荣和ω-force开发了它。", ["ω-force"], 1),
+        ("苹果树在四月开花。", ["五月", "四月"], 1),
+        ("Keller", ["Maria Keller"], 0),
+        ("", ["Keller"], 0),
+        ("Keller", [""], 0),
+        ("Keller", [], 0),
+    ],
+)
+def test_an_answer_may_stand_in_a_sentence(prediction: str, golds: list[str], expected: float) -> None:
+    assert holds(prediction, golds) == expected
+
+
+@given(*[st.text("ab c1.苹果四")] * 3)
+def test_an_answer_stands_in_every_text_around_it(before: str, gold: str, behind: str) -> None:
+    if answer_tokens(gold):
+        assert holds(gold, [gold]) == 1
+        assert holds(f"{before} {gold} {behind}", [gold]) == 1

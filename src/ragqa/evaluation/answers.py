@@ -44,6 +44,17 @@ def _f1(prediction: list[str], gold: list[str]) -> float:
     return 2 * same / (len(prediction) + len(gold))
 
 
+def holds(prediction: str, golds: Sequence[str]) -> float:
+    """1.0 when the normalised tokens of any gold answer stand one after the other in the prediction (cover exact match)."""
+    said = answer_tokens(prediction)
+    return float(any(_stands_in(answer_tokens(gold), said) for gold in golds))
+
+
+def _stands_in(part: list[str], whole: list[str]) -> bool:
+    last = len(whole) - len(part)
+    return bool(part) and any(whole[at : at + len(part)] == part for at in range(last + 1))
+
+
 def rouge_l(prediction: str, golds: Sequence[str]) -> float:
     """Best F-measure of the longest common subsequence of tokens over the gold answers (Lin 2004)."""
     return max((_rouge_l(answer_tokens(prediction), answer_tokens(gold)) for gold in golds), default=0.0)
