@@ -155,7 +155,7 @@ SETS: Mapping[str, Set] = {
 
 
 def holding(place: Path) -> dict[str, float]:
-    """The share of questions whose answer, whatever the threshold, holds a gold one: a whole sentence may, and has no F1."""
+    """The share of questions whose answer, whatever the threshold, holds a gold one, as whole sentences do."""
     records = map(json.loads, (place / RECORDS).read_text(encoding="utf-8").splitlines())
     found = [holds(r["candidate"], r["gold"]) for r in records if r.get("gold") and "options" not in r]
     return {"holds the answer": round(sum(found) / len(found), 4)} if any(found) else {}

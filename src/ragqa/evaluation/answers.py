@@ -45,7 +45,7 @@ def _f1(prediction: list[str], gold: list[str]) -> float:
 
 
 def holds(prediction: str, golds: Sequence[str]) -> float:
-    """1.0 when the normalised tokens of any gold answer stand one after the other in the prediction (cover exact match)."""
+    """1.0 when the tokens of any gold answer stand in the prediction, one after the other (cover exact match)."""
     said = answer_tokens(prediction)
     return float(any(_stands_in(answer_tokens(gold), said) for gold in golds))
 
