@@ -8,8 +8,8 @@ same paragraph and answer. BLEU-4 is corpus BLEU against that one question, over
 (mteval-v13a), without smoothing, as is usual in the question-generation literature (Du, Shao and Cardie 2017,
 arXiv:1705.00106). ROUGE-L is the mean F-measure over the same questions, without stemming. Round trip: the share of the
 written questions that the extractive reader, reading the paragraph, answers with the given answer (exact match; mean
-F1 beside it). "questions" are those that ragqa writes: of four the likeliest that this reader leads back, which is why
-the likeliest of four and greedily written ones stand beside them. Seconds are those of one question at a time, read
+F1 beside it). "questions" are those that ragqa writes: of eight the best that this reader leads back, which is why
+those chosen without it and greedily written ones stand beside them. Seconds are those of one question at a time, read
 from top_k passages: its own and others of its article.
 Writes benchmarks/results/generator.json.
 """
@@ -29,6 +29,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from ragqa import pretrained
 from ragqa.backbone import BUILTIN
+from ragqa.beams import GREEDILY, BeamSearch
 from ragqa.data import distinct_passages, squad
 from ragqa.devices import choose_device, choose_precision, cpu_model
 from ragqa.evaluation.answers import exact_match, f1
@@ -36,7 +37,7 @@ from ragqa.evaluation.wording import rouge
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Example, Hit, Passage, Query
-from ragqa.writing import QUESTION_BEAMS, PointerWriter, open_pointer
+from ragqa.writing import QUESTION_SEARCH, PointerWriter, open_pointer
 from ragqa.written_questions import questions_for
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "squad"
@@ -92,18 +93,18 @@ def round_trip(
 
 
 def asking(
-    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], beams: int, back: bool
+    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], search: BeamSearch, back: bool
 ) -> dict[str, Any]:
     """Questions for the first answer of each question of dev; with ``back`` one that leads back to it, if any does."""
     passages, spans = [e.positives[0] for e in asked], [e.spans[0] for e in asked]
     if back:
-        written = [one.text for one in questions_for(writer, reader, passages, spans, beams=beams)]
+        written = [one.text for one in questions_for(writer, reader, passages, spans, search=search)]
     else:
-        written = [mine[0].text for mine in writer.ask(passages, spans, beams=beams)]
+        written = [mine[0].text for mine in writer.ask(passages, spans, search=search)]
     human = [e.query.text for e in asked]
     return {
         "questions": len(asked),
-        "beams": beams,
+        "beams": search.width,
         **likeness(written, human),
         "round trip": round_trip(reader, asked, written),
         "round trip of the human questions": round_trip(reader, asked, human),
@@ -174,9 +175,9 @@ def main() -> None:
 
     tell("answers", answering(writer, asked))
     reader = ExtractiveReader(device=arguments.device)
-    tell("questions", asking(writer, reader, asked, QUESTION_BEAMS, back=True))
-    tell("questions, the likeliest of four", asking(writer, reader, asked, QUESTION_BEAMS, back=False))
-    tell("questions, greedily written", asking(writer, reader, asked, 1, back=False))
+    tell("questions", asking(writer, reader, asked, QUESTION_SEARCH, back=True))
+    tell("questions, without the reader", asking(writer, reader, asked, QUESTION_SEARCH, back=False))
+    tell("questions, greedily written", asking(writer, reader, asked, GREEDILY, back=False))
     tell("seconds", {"device": timed_on, "top_k": TOP_K, **timing(folder, timed_on, timed_type, dev[::37])})
     target = arguments.out or (RESULT if arguments.model == BUILTIN and not arguments.limit else None)
     if target:

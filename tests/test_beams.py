@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.beams import Beam
+from ragqa.beams import Beam, BeamSearch
 from ragqa.guiding import Guide
 from ragqa.surface import Written
 
@@ -19,7 +19,7 @@ chains = st.integers(0, 9999).map(lambda seed: np.random.default_rng(seed).diric
 
 
 def written(chain: np.ndarray, width: int, steps: int) -> Written:
-    beam = Beam(width, Guide([], PLAIN), END)
+    beam = Beam(BeamSearch(width), Guide([], PLAIN), END)
     last = [END]
     for _ in range(steps):
         parents = beam.advance(chain[last], 0.4 * chain[last])
@@ -88,7 +88,7 @@ def test_what_is_nearly_certain_goes_on_beside_others_that_ended() -> None:
 
 
 def test_a_token_that_never_follows_is_taken_where_nothing_else_is_left() -> None:
-    beam = Beam(1, Guide([[1, 2]], np.array([False, False, True, False])), END)
+    beam = Beam(BeamSearch(), Guide([[1, 2]], np.array([False, False, True, False])), END)
     beam.advance(np.array([[0.0, 1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0, 0.0]]))
     beam.advance(np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, 4)))
     assert beam.last == [2]
@@ -96,7 +96,7 @@ def test_a_token_that_never_follows_is_taken_where_nothing_else_is_left() -> Non
 
 @given(chains, st.integers(1, 5))
 def test_all_texts_that_ended_are_told_the_likeliest_first(chain: np.ndarray, width: int) -> None:
-    beam = Beam(width, Guide([], PLAIN), END)
+    beam = Beam(BeamSearch(width), Guide([], PLAIN), END)
     last = [END]
     for _ in range(6):
         beam.advance(chain[last], 0.4 * chain[last])

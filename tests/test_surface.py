@@ -26,6 +26,12 @@ TEXTS = (
         ("what did the bbc say ?", set(), "what did the bbc say?"),
         ("what is warsaw ' s price ?", {"warsaw"}, "what is Warsaw's price?"),
         ("which well - known mill isn ' t sold ?", set(), "which well-known mill isn't sold?"),
+        (
+            "was mcdonald ' s of warsaw university sold ?",
+            {"s", "of", "warsaw", "university"},
+            "was mcdonald's of Warsaw University sold?",
+        ),
+        ("smith - o ' connor paid", {"o", "'", "connor", "-"}, "Smith-O'Connor paid"),
         ("the ' mill ' of 3 km / h", set(), "the ' mill ' of 3 km/h"),
         ("did it cost $ 7 ( or £ 6 ) ?", set(), "did it cost $7 (or £6)?"),
         ("in warsaw bbc", "all", "In Warsaw BBC"),

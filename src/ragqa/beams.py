@@ -17,6 +17,22 @@ _LEAST = 1e-45
 
 
 @dataclass(frozen=True, slots=True)
+class BeamSearch:
+    """How many texts of a question are written side by side, and how ended ones compare.
+
+    A text is worth the mean of ln P over its tokens, so that short ones win nothing by having few, and ``reward`` for
+    each: the end of a text is likely early, where little has been said.
+    """
+
+    width: int = 1
+    reward: float = 0.0
+
+
+GREEDILY = BeamSearch()
+"""One text, which goes on with the likeliest token each time."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
     """What is written so far, which tokens of it were copied, and ln P of all of them."""
 
@@ -28,21 +44,25 @@ class _Text:
     def mean(self) -> float:
         return self.log_probability / max(1, len(self.tokens))
 
+    def written(self, *, ended: bool) -> Written:
+        """It as told to others: without the token that ended it."""
+        length = len(self.tokens) - ended
+        return Written(self.tokens[:length], self.mean, ended, self.copied[:length])
+
 
 class Beam:
     """The texts of one question.
 
-    At each step the ``width`` likeliest continuations of all texts are kept, by ln P. The best is the one whose tokens
-    are likeliest on average, so that short ones win nothing; it is over when as many have come to their end and the
-    likeliest that goes on is behind the best of them.
+    At each step the likeliest continuations of all texts are kept, by ln P, as many as ``search`` is wide. It is over
+    when as many have come to their end and the likeliest that goes on is worth less than the best of them.
 
     Args:
         guide: what may not follow.
         end: the token that ends a text.
     """
 
-    def __init__(self, width: int, guide: Guide, end: int) -> None:
-        self.width, self._guide, self._end = width, guide, end
+    def __init__(self, search: BeamSearch, guide: Guide, end: int) -> None:
+        self.width, self._reward, self._guide, self._end = search.width, search.reward, guide, end
         self._open = [_Text()]
         self._ended: list[_Text] = []
 
@@ -51,7 +71,7 @@ class Beam:
         """Whether nothing better can be expected."""
         if not self._open or len(self._ended) < self.width:
             return not self._open
-        return self._open[0].mean <= max(text.mean for text in self._ended)
+        return self._worth(self._open[0]) <= max(map(self._worth, self._ended))
 
     @property
     def last(self) -> list[int]:
@@ -88,18 +108,12 @@ class Beam:
         return parents
 
     def ranked(self) -> tuple[Written, ...]:
-        """Up to ``width`` texts that have come to their end, the likeliest first; one that has not, where none has."""
-        texts = sorted(self._ended or self._open[:1], key=lambda text: -text.mean)[: self.width]
-        unseen = int(bool(self._ended))
-        return tuple(
-            Written(
-                text.tokens[: len(text.tokens) - unseen],
-                text.mean,
-                bool(unseen),
-                text.copied[: len(text.tokens) - unseen],
-            )
-            for text in texts
-        )
+        """At most ``width`` texts that have come to their end, best first; one that has not, where none has."""
+        texts = sorted(self._ended or self._open[:1], key=self._worth, reverse=True)[: self.width]
+        return tuple(text.written(ended=bool(self._ended)) for text in texts)
+
+    def _worth(self, text: _Text) -> float:
+        return text.mean + self._reward * len(text.tokens)
 
     def _continued(
         self, likelihoods: npt.NDArray[Any], copied: npt.NDArray[Any]

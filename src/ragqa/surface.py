@@ -113,7 +113,10 @@ class Surface:
         wording = after[0] if after else found[0][1]
         self._run = [place for place, text in found if text == wording]
         self._own = []
-        return wording if goes_on else self._apart(wording, following)
+        if not goes_on:
+            return self._apart(wording, following)
+        self._is_between = False
+        return wording
 
     def _going_on(self, word: Sequence[int]) -> Iterator[tuple[_Place, str]]:
         """The places of the run where ``word`` follows, behind it, and the characters from there to here."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
+from ragqa.beams import GREEDILY, BeamSearch
 from ragqa.drafts import Draft, Writer
 from ragqa.errors import ConfigError
 from ragqa.prompting import Fault
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 PROMPT_TOKENS, SOURCE_TOKENS = 1024, 2048
 """How many tokens question and passages may take if nothing else is said: in a prompt, in rows of their own."""
 
-QUESTION_BEAMS = 4
-"""Questions written side by side, as nobody waits for their words; answers are shown as they are written."""
+QUESTION_SEARCH = BeamSearch(8, reward=0.05)
+"""Questions are written side by side, as nobody waits for their words; answers are shown as they are written."""
 
 _BATCH = 8
 
@@ -140,15 +141,14 @@ class Pointing(Protocol):
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
-        beams: int = 1,
+        search: BeamSearch = GREEDILY,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[tuple[Written, ...]]:
-        """Up to ``beams`` texts for each question of ``sources``, likeliest first, up to ``end`` or ``max_tokens``.
+        """What ``search`` finds for each question of ``sources``, best first, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
-            beams: texts of a question that are written side by side; of 1 each token is the likeliest.
-            heard: gets each token of the first question as it is written, and whether it was copied; for one beam.
+            heard: gets each token of the first question as it is written, and whether it was copied; greedily only.
         """
 
 
@@ -189,9 +189,9 @@ class PointerWriter:
         return [drafts[0] for drafts in found]
 
     def ask(
-        self, passages: Sequence[Passage], answers: Sequence[Span], *, beams: int = QUESTION_BEAMS
+        self, passages: Sequence[Passage], answers: Sequence[Span], *, search: BeamSearch = QUESTION_SEARCH
     ) -> list[list[Draft]]:
-        """For each passage up to ``beams`` questions that the answer at a span of its text answers, likeliest first.
+        """For each passage the questions that the answer at a span of its text answers, the best first.
 
         There is one, and it is empty, where the answer is none (white space) or longer than a window.
         """
@@ -204,7 +204,7 @@ class PointerWriter:
         for passage, span, answer, title, text in zip(passages, answers, *parts, strict=True):
             row = to_ask(self._windower, prefix, answer.ids, title.ids, text, span.start, span.end)
             packed.append(_Packed(() if row is None else (row,), [(passage, text)], 0, is_cut=False))
-        return self._drafts(packed, ASK, beams=beams)
+        return self._drafts(packed, ASK, search=search)
 
     def _packed(self, question: str, passages: Sequence[Passage]) -> _Packed:
         """As many passages as find room, best first; the first loses its last windows if it must."""
@@ -227,9 +227,9 @@ class PointerWriter:
         return _Packed(tuple(sources), read, len(passages) - len(read), is_cut and bool(read))
 
     def _drafts(
-        self, packed: Sequence[_Packed], task: int, heard: Heard | None = None, beams: int = 1
+        self, packed: Sequence[_Packed], task: int, heard: Heard | None = None, search: BeamSearch = GREEDILY
     ) -> list[list[Draft]]:
-        """Written in batches of like length, given in the order asked; those of a question the likeliest first."""
+        """Written in batches of like length, given in the order asked; those of a question the best first."""
         found = {
             row: [Draft("", 0.0, (), one.left_out, is_cut=False)]
             for row, one in enumerate(packed)
@@ -248,7 +248,7 @@ class PointerWriter:
                 end=self._windower.sep_id,
                 max_tokens=self._max_answer_tokens,
                 inner=self._inner,
-                beams=beams,
+                search=search,
                 heard=None if live is None else live.add,
             )
             for row, texts in zip(rows, written, strict=True):

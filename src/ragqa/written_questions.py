@@ -1,17 +1,18 @@
 """Questions that the generator writes for words of a passage, and that lead a reader back to these words.
 
-Several are written side by side for an answer. The likeliest is taken which the reader, shown the passage, answers with
-the same words; where there is none, the one whose answer comes closest (round trip, Alberti et al. 2019,
+Several are written side by side for an answer. The best is taken which the reader, shown the passage, answers with the
+same words; where there is none, the one whose answer comes closest (round trip, Alberti et al. 2019,
 arXiv:1906.05416).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ragqa.beams import BeamSearch
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.protocols import Reader
 from ragqa.types import Hit, Passage, Query, Span
-from ragqa.writing import QUESTION_BEAMS, PointerWriter
+from ragqa.writing import QUESTION_SEARCH, PointerWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ def questions_for(
     passages: Sequence[Passage],
     answers: Sequence[Span],
     *,
-    beams: int = QUESTION_BEAMS,
+    search: BeamSearch = QUESTION_SEARCH,
 ) -> list[WrittenQuestion]:
-    """For each passage the best of ``beams`` questions that the answer at a span of its text answers.
+    """For each passage the best of the questions found that the answer at a span of its text answers.
 
     The text is empty where nothing can be asked: the answer is white space or longer than a window.
     """
-    drafts = writer.ask(passages, answers, beams=beams)
+    drafts = writer.ask(passages, answers, search=search)
     asked = [
         (text, row) for row, mine in enumerate(drafts) for text in dict.fromkeys(d.text for d in mine) if text
     ]
@@ -47,5 +48,5 @@ def questions_for(
         found = str(answer.details.get("candidate", answer.text or ""))
         tried[row].append(WrittenQuestion(text, f1(found, wanted), exact_match(found, wanted) == 1.0))
     nothing = WrittenQuestion("", 0.0, leads_back=False)
-    # Of equals the first, which is the likeliest.
+    # Of equals the first, which is the best without a reader.
     return [max(mine, key=lambda one: (one.leads_back, one.f1), default=nothing) for mine in tried]

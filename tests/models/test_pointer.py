@@ -12,7 +12,7 @@ import torch
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from ragqa.backbone import builtin_path
-from ragqa.beams import Beam
+from ragqa.beams import GREEDILY, Beam, BeamSearch
 from ragqa.guiding import Guide
 from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import PointerModel, SourceEncoder
@@ -163,9 +163,11 @@ def test_the_cache_changes_nothing(
             assert one.log_probability == pytest.approx(total / len(tokens), abs=1e-4)
 
 
-@pytest.mark.parametrize(("task", "beams"), [(ANSWER, 1), (ASK, 1), (ASK, 3)])
+@pytest.mark.parametrize(
+    ("task", "search"), [(ANSWER, GREEDILY), (ASK, GREEDILY), (ASK, BeamSearch(3)), (ASK, BeamSearch(3, 0.1))]
+)
 def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
-    model: PointerModel, windower: Windower, task: int, beams: int, inner: npt.NDArray[np.bool_]
+    model: PointerModel, windower: Windower, task: int, search: BeamSearch, inner: npt.NDArray[np.bool_]
 ) -> None:
     """The decoder in numpy beside that of torch: rows without padding, one question at a time."""
     encoder = SourceEncoder(model)
@@ -173,7 +175,7 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
     for question, numbers in ((QUESTIONS[0], [0, 1, 2]), (QUESTIONS[1], [2])):
         sources = pad_sources([ranked(rows_of(question, numbers))], windower)
         ((*expected,),) = model.write(
-            sources, [task], end=windower.sep_id, max_tokens=12, inner=inner, beams=beams
+            sources, [task], end=windower.sep_id, max_tokens=12, inner=inner, search=search
         )
         rows = []
         for place in range(len(numbers)):
@@ -186,7 +188,7 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
                 outputs = [output[0].numpy() for output in encoder(*parts)]
             prior = -math.log(1 + place)
             rows.append((outputs, sources.ids[place][real], sources.copyable[place][real], prior))
-        beam = Beam(beams, Guide(sources.rows_of(0), inner), windower.sep_id)
+        beam = Beam(search, Guide(sources.rows_of(0), inner), windower.sep_id)
         written = decoder.write(decoder.encoded(rows), task, beam, 12)
         assert len(written) == len(expected)
         for mine, theirs in zip(written, expected, strict=True):
@@ -195,9 +197,9 @@ def test_what_serves_writes_the_same_words_with_the_same_likelihoods(
             assert len(mine.ids) > 3
 
 
-@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("search", [GREEDILY, BeamSearch(3)])
 def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
-    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_], beams: int
+    model: PointerModel, windower: Windower, inner: npt.NDArray[np.bool_], search: BeamSearch
 ) -> None:
     """Each row is encoded apart and the decoder knows no order of rows."""
     one, other = rows_of(QUESTIONS[0], [0, 1, 2]), rows_of(QUESTIONS[0], [2, 0, 1])
@@ -208,7 +210,7 @@ def test_the_order_of_the_passages_and_what_is_beside_a_question_change_nothing(
             end=windower.sep_id,
             max_tokens=6,
             inner=inner,
-            beams=beams,
+            search=search,
         )[0]
         for groups in ([one], [other], [one, rows_of(QUESTIONS[1], [2])])
     )

@@ -27,7 +27,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.bert.modeling_bert import BertLayer
 
 from ragqa import pretrained
-from ragqa.beams import Beam
+from ragqa.beams import GREEDILY, Beam, BeamSearch
 from ragqa.guiding import Guide
 from ragqa.models import attention
 from ragqa.models.generator import IGNORED
@@ -269,15 +269,14 @@ class PointerModel(Headed):
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
-        beams: int = 1,
+        search: BeamSearch = GREEDILY,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[tuple[Written, ...]]:
-        """Up to ``beams`` texts for each question of ``sources``, likeliest first, up to ``end`` or ``max_tokens``.
+        """What ``search`` finds for each question of ``sources``, best first, up to ``end`` or ``max_tokens``.
 
         Args:
             inner: which tokens go on with the word before them, (V,); see ``ragqa.guiding``.
-            beams: texts of a question that are written side by side; of 1 each token is the likeliest.
-            heard: gets each token of the first question as it is written, and whether it was copied; for one beam.
+            heard: gets each token of the first question as it is written, and whether it was copied; greedily only.
         """
         device = self.head.gate.weight.device
         arrays = (sources.ids, sources.mask, sources.kinds, sources.copyable, sources.slots, sources.prior())
@@ -287,7 +286,7 @@ class PointerModel(Headed):
         encoded = self.encode(ids, mask, kinds, copyable, slots, sources.places, len(tasks), prior)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         start = self._start(torch.tensor(tasks, device=device))
-        found = [Beam(beams, Guide(sources.rows_of(number), inner), end) for number in range(len(tasks))]
+        found = [Beam(search, Guide(sources.rows_of(number), inner), end) for number in range(len(tasks))]
         inputs, width = start, 1  # rows of a question: one at first, then as many as it has texts
         for step in range(1, 1 + min(max_tokens, MAX_WRITTEN_TOKENS)):
             hidden = self.head.run(inputs, encoded, cache)[:, -1]
@@ -297,20 +296,20 @@ class PointerModel(Headed):
                 first = number * width
                 mine = slice(first, first + width)
                 parents = [] if beam.is_over else beam.advance(likelihoods[mine], copied[mine])
-                spare = beams - len(parents)
+                spare = search.width - len(parents)
                 origin += [first + parent for parent in parents] + [first] * spare
                 last += (beam.last if parents else []) + [end] * spare
             if all(beam.is_over for beam in found):
                 break
             if heard is not None and not found[0].is_over:
                 heard(last[0], found[0].last_copied)
-            if beams > 1:
+            if search.width > 1:
                 rows = torch.tensor(origin, device=device)
                 cache.self_attention_cache.reorder_cache(rows)
-                if width < beams:
+                if width < search.width:
                     cache.cross_attention_cache.reorder_cache(rows)
                     encoded = encoded.at(rows)
-            width = beams
+            width = search.width
             inputs = self._embedded(torch.tensor(last, device=device)[:, None], step)
         self.train(was_training)
         return [beam.ranked() for beam in found]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 
-from ragqa.beams import Beam
+from ragqa.beams import GREEDILY, Beam, BeamSearch
 from ragqa.guiding import Guide
 from ragqa.runtimes.batches import plan
 from ragqa.runtimes.compiled import ARRAYS
@@ -168,7 +168,7 @@ class PointerRuntime:
         end: int,
         max_tokens: int,
         inner: npt.NDArray[np.bool_],
-        beams: int = 1,
+        search: BeamSearch = GREEDILY,
         heard: Callable[[int, bool], None] | None = None,
     ) -> list[tuple[Written, ...]]:
         """As ``ragqa.models.pointer.PointerModel.write``."""
@@ -182,7 +182,7 @@ class PointerRuntime:
                 kept = sources.ids[row][real], sources.copyable[row][real]
                 parts.append((found[row], *kept, float(prior[row])))
             encoded = self._decoder.encoded(parts)
-            beam = Beam(beams, Guide(sources.rows_of(number), inner), end)
+            beam = Beam(search, Guide(sources.rows_of(number), inner), end)
             tokens, listener = min(max_tokens, MAX_WRITTEN_TOKENS), heard if number == 0 else None
             # A product with one vector takes less time than its threads take to meet: eight times as much CPU.
             with self._threads.limit(limits=1, user_api="blas"):
