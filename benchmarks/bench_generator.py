@@ -29,7 +29,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from ragqa import pretrained
 from ragqa.backbone import BUILTIN
-from ragqa.beams import GREEDILY, BeamSearch
+from ragqa.beams import GREEDILY
 from ragqa.data import distinct_passages, squad
 from ragqa.devices import choose_device, choose_precision, cpu_model
 from ragqa.evaluation.answers import exact_match, f1
@@ -38,7 +38,7 @@ from ragqa.prompting import NOT_HERE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.writing import QUESTION_SEARCH, PointerWriter, open_pointer
-from ragqa.written_questions import questions_for
+from ragqa.written_questions import leading_back
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "squad"
 RESULT = Path(__file__).parent / "results" / "generator.json"
@@ -92,27 +92,34 @@ def round_trip(
     }
 
 
-def asking(
-    writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example], search: BeamSearch, back: bool
-) -> dict[str, Any]:
-    """Questions for the first answer of each question of dev; with ``back`` one that leads back to it, if any does."""
+def asking(writer: PointerWriter, reader: ExtractiveReader, asked: Sequence[Example]) -> dict[str, Any]:
+    """Questions for the first answer of each question of dev, in three ways, beside those of people."""
     passages, spans = [e.positives[0] for e in asked], [e.spans[0] for e in asked]
-    if back:
-        written = [one.text for one in questions_for(writer, reader, passages, spans, search=search)]
-    else:
-        written = [mine[0].text for mine in writer.ask(passages, spans, search=search)]
+    several, one = (
+        [[draft.text for draft in mine] for mine in writer.ask(passages, spans, search=search)]
+        for search in (QUESTION_SEARCH, GREEDILY)
+    )
+    chosen = [question.text for question in leading_back(reader, passages, spans, several)]
+    ways = {
+        "questions": chosen,
+        "questions, without the reader": [mine[0] for mine in several],
+        "questions, greedily written": [mine[0] for mine in one],
+    }
     human = [e.query.text for e in asked]
-    return {
+    found: dict[str, Any] = {
+        name: {**likeness(texts, human), "round trip": round_trip(reader, asked, texts)}
+        for name, texts in ways.items()
+    }
+    found["questions"] |= {
         "questions": len(asked),
-        "beams": search.width,
-        **likeness(written, human),
-        "round trip": round_trip(reader, asked, written),
+        "beams": QUESTION_SEARCH.width,
         "round trip of the human questions": round_trip(reader, asked, human),
         "examples": [
             {"answer": e.answers[0], "written": text, "human": e.query.text}
-            for e, text in list(zip(asked, written, strict=True))[:: max(1, len(asked) // 12)]
+            for e, text in list(zip(asked, chosen, strict=True))[:: max(1, len(asked) // 12)]
         ],
     }
+    return found
 
 
 def passages_of(example: Example, known: dict[str, list[Passage]]) -> list[Passage]:
@@ -162,7 +169,7 @@ def main() -> None:
     timed_on = arguments.timed_on or device
     timed_type = dtype if timed_on == device else torch.float32
     record: dict[str, Any] = {
-        "command": "python benchmarks/bench_generator.py",
+        "command": f"python benchmarks/bench_generator.py{f' --limit {len(asked)}' if arguments.limit else ''}",
         "date": time.strftime("%Y-%m-%d"),
         "device": torch.cuda.get_device_name() if device == "cuda" else cpu_model(),
         "precision": str(dtype).removeprefix("torch."),
@@ -175,9 +182,8 @@ def main() -> None:
 
     tell("answers", answering(writer, asked))
     reader = ExtractiveReader(device=arguments.device)
-    tell("questions", asking(writer, reader, asked, QUESTION_SEARCH, back=True))
-    tell("questions, without the reader", asking(writer, reader, asked, QUESTION_SEARCH, back=False))
-    tell("questions, greedily written", asking(writer, reader, asked, GREEDILY, back=False))
+    for name, value in asking(writer, reader, asked).items():
+        tell(name, value)
     tell("seconds", {"device": timed_on, "top_k": TOP_K, **timing(folder, timed_on, timed_type, dev[::37])})
     target = arguments.out or (RESULT if arguments.model == BUILTIN and not arguments.limit else None)
     if target:

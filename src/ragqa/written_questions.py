@@ -37,9 +37,14 @@ def questions_for(
     The text is empty where nothing can be asked: the answer is white space or longer than a window.
     """
     drafts = writer.ask(passages, answers, search=search)
-    asked = [
-        (text, row) for row, mine in enumerate(drafts) for text in dict.fromkeys(d.text for d in mine) if text
-    ]
+    return leading_back(reader, passages, answers, [[draft.text for draft in mine] for mine in drafts])
+
+
+def leading_back(
+    reader: Reader, passages: Sequence[Passage], answers: Sequence[Span], texts: Sequence[Sequence[str]]
+) -> list[WrittenQuestion]:
+    """Of the ``texts`` for each answer, best first, the one that leads the reader back to it, or nearest to it."""
+    asked = [(text, row) for row, mine in enumerate(texts) for text in dict.fromkeys(mine) if text]
     read = reader.read([Query(text) for text, _ in asked], [[Hit(passages[row], 1.0)] for _, row in asked])
     tried: list[list[WrittenQuestion]] = [[] for _ in passages]
     for (text, row), answer in zip(asked, read, strict=True):
