@@ -153,7 +153,7 @@ def of_folder(
         groups,
         folds.by_group(groups, FOLDS),
     )
-    without = fit_fusion(cloze, CONFIG.fusion, Found())[0]
+    without = fit_fusion(cloze, CONFIG.fusion, Found(), mend_only=True)[0]
     made_report = measured(test, mine, [without] * len(mine.asked))
     return {**report, "made": {"made questions": len(groups), **made_report}}
 

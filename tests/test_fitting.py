@@ -79,6 +79,21 @@ HEAVY = leans(1.0, 0.6, 3.0, 10.0)  # right above 0.64
 NEARLY_ALL = leans(0.9, 1.0, 10.0, 1.0)  # right below 0.9
 
 
+def test_made_questions_only_mend_a_fusion_that_loses_to_a_leg() -> None:
+    """Left alone they would move the weight: on SQuAD from 0.5 to 0.75, which cost real questions 0.04 of nDCG@10."""
+    found = Found()
+    broken = fit_fusion(questions(*[BY_TERMS] * 20), PRESENT, found, mend_only=True)
+    assert {one.dense_weight for one in broken} == {0.0}
+    assert not found.notes
+    # Right are 12 of 20 at 0.5 and by BM25 alone, 19 between 0.65 and 0.85, and 8 by dense alone.
+    better_elsewhere = questions(*[HEAVY] * 8, LIGHT, *[NEARLY_ALL] * 11)
+    moved = fit_fusion(better_elsewhere, PRESENT, Found())
+    assert 0.65 <= moved[0].dense_weight <= 0.85
+    stays = fit_fusion(better_elsewhere, PRESENT, found, mend_only=True)
+    assert {one.dense_weight for one in stays} == {PRESENT.dense_weight}
+    assert "real questions" in found.notes[0]
+
+
 def unsteady() -> tuple[list[int], npt.NDArray[np.int64]]:
     """The kind and fold of 25 questions: all folds but the first speak for a change, and the first pays for it.
 

@@ -78,7 +78,7 @@ def fit(
     fold_of = np.append(folds.by_group(groups[:fitted], FOLDS), np.full(judging, -1))
     deepest = max(*DEPTHS, config.fusion.candidates, pipeline.reranker.candidates)
     every = Questions(asked, legs_of(search, asked, deepest, progress), groups, fold_of)
-    fusions = fit_fusion(every, config.fusion, found)
+    fusions = fit_fusion(every, config.fusion, found, mend_only=questions is None)
     _fit_reader(pipeline, every, fusions, max_risk, found, progress)
     return Fitted(
         _with(config, found.values),

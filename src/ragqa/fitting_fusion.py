@@ -14,8 +14,15 @@ WEIGHTS = tuple(number / 20 for number in range(21))
 DEPTHS = (50, 100, 200, 400)
 
 
-def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[FusionConfig]:
-    """The fusion chosen on all questions, then without each fold; curves and gain go to ``found``."""
+def fit_fusion(
+    every: Questions, present: FusionConfig, found: Found, *, mend_only: bool = False
+) -> list[FusionConfig]:
+    """The fusion chosen on all questions, then without each fold; curves and gain go to ``found``.
+
+    Args:
+        mend_only: the present fusion stays where it is no worse than either leg alone. For made questions: a sentence
+            missing from its passage shares less of its words with it than a real question does, and speaks for dense.
+    """
     mine = every.only(np.array([bool(one.rows) for one in every.asked]))
     weights = tuple(sorted({*WEIGHTS, present.dense_weight}))
     depths = tuple(sorted({*DEPTHS, present.candidates}))
@@ -29,7 +36,9 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
     )
 
     def pick(part: Flags) -> tuple[int, int]:
-        groups = mine.groups_of(part)
+        means, groups = scores[part].mean(axis=0), mine.groups_of(part)
+        if mend_only and means[d0, w0] >= means[d0, legs_alone].max():
+            return d0, w0
         w = middle(as_good(scores[part, d0], groups, floors=legs_alone), weights, w0)
         return nearest(as_good(scores[part, :, w], groups), [log2(d) for d in depths], d0), w
 
@@ -38,6 +47,10 @@ def fit_fusion(every: Questions, present: FusionConfig, found: Found) -> list[Fu
 
     in_folds, kept = mine.fold_of >= 0, mine.fold_of < 0
     picks = [pick(part) for part in mine.parts]
+    if mend_only and picks[0] == (d0, w0):
+        found.notes.append(
+            "the present fusion beats dense and BM25 alone: it takes real questions to choose another"
+        )
     before = scores[:, d0, w0]
     means = scores[in_folds].mean(axis=0)
     sound = means[d0, w0] >= means[d0, legs_alone].max() - NOTHING
