@@ -33,6 +33,7 @@ TEXTS = (
         ),
         ("smith - o ' connor paid", {"o", "'", "connor", "-"}, "Smith-O'Connor paid"),
         ("the ' mill ' of 3 km / h", set(), "the ' mill ' of 3 km/h"),
+        ("which c # price in $ is well - , then ?", set(), "which c # price in $ is well-, then?"),
         ("did it cost $ 7 ( or £ 6 ) ?", set(), "did it cost $7 (or £6)?"),
         ("in warsaw bbc", "all", "In Warsaw BBC"),
         ("smiths", "all", "smiths"),

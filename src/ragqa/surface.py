@@ -23,11 +23,11 @@ Read = Sequence[tuple[Passage, TokenText]]
 _CLOSING = "?.!,;:%)"
 """Marks that stand at the word before them."""
 
-_OPENING = "($£€#"
-"""Marks that stand at the word behind them."""
+_CURRENCIES = "$£€"
+"""Marks that stand at the number behind them."""
 
 _BETWEEN = "-/"
-"""Marks that stand at both."""
+"""Marks that stand at the words on both sides."""
 
 _APOSTROPHES = "'’"
 _AFTER_APOSTROPHE = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
@@ -151,14 +151,18 @@ class Surface:
         before = self._tokenizer.decode(self._own)
         self._own, self._run = [*self._own, *word], []
         piece = self._tokenizer.decode(self._own)[len(before) :]
-        return self._apart(piece, following) if not before or piece[:1].isspace() else piece
+        if not before or piece[:1].isspace():
+            return self._apart(piece, following)
+        self._is_between = False
+        return piece
 
     def _apart(self, piece: str, following: int | None) -> str:
         """``piece`` with a space before it, where one belongs between it and the text so far."""
         piece = piece.lstrip()
         was_between, self._is_between = self._is_between, self._stands_between(piece, following)
-        joined = was_between or self._is_between or piece[:1] in _CLOSING or self._text[-1:] in _OPENING
-        return piece if joined else f" {piece}"
+        is_amount = piece[:1].isdigit() and self._text.endswith(tuple(_CURRENCIES))
+        joined = not self._text or self._text.endswith("(") or piece[:1] in _CLOSING or is_amount
+        return piece if joined or was_between or self._is_between else f" {piece}"
 
     def _stands_between(self, piece: str, following: int | None) -> bool:
         """Whether ``piece`` is a mark within a word: well-known, Beyoncé's."""
