@@ -150,7 +150,7 @@ class Surface:
     def _by_tokenizer(self, word: Sequence[int], following: int | None) -> str:
         before = self._tokenizer.decode(self._own)
         self._own, self._run = [*self._own, *word], []
-        piece = self._tokenizer.decode(self._own)[len(before) :]
+        piece: str = self._tokenizer.decode(self._own)[len(before) :]
         if not before or piece[:1].isspace():
             return self._apart(piece, following)
         self._is_between = False
