@@ -24,8 +24,7 @@ from ragqa.calibration import expected_calibration_error
 from ragqa.config import Config
 from ragqa.data import distinct_passages, squad
 from ragqa.devices import cpu_model
-from ragqa.evaluation.answers import exact_match, f1
-from ragqa.evaluation.blame import RIGHT_F1
+from ragqa.evaluation.answers import RIGHT_F1, exact_match, f1
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import (
     UNANSWERABLE_SHARE,

@@ -183,23 +183,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def orders() -> list[str]:
     """Forty documents about something else, each with another order to whoever reads it."""
-    from ragqa.evaluation.perturbing import (
-        DECOY,
-        DECOY_ZH,
-        INSTRUCTIONS,
-        INSTRUCTIONS_ZH,
-        STRANGERS,
-        STRANGERS_ZH,
-    )
+    from ragqa.evaluation import perturbing
 
-    return [
-        f"{strangers[number % 2][0]} {form.format(question=strangers[number % 2][1], decoy=decoy)}"
-        for forms, strangers, decoy in (
-            (INSTRUCTIONS, STRANGERS, DECOY),
-            (INSTRUCTIONS_ZH, STRANGERS_ZH, DECOY_ZH),
-        )
-        for number, form in enumerate(forms)
-    ]
+    return perturbing.orders()
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ import pytest
 from ragqa import data, fitting
 from ragqa.config import FusionConfig
 from ragqa.errors import ConfigError, DataError, UsageError
+from ragqa.evaluating import passes
 from ragqa.evaluation import folds
-from ragqa.evaluation.answers import f1
+from ragqa.evaluation.answers import RIGHT_F1, f1
 from ragqa.evaluation.fusing import RankedLeg
 from ragqa.fitted import FOLDS, Found, Questions
 from ragqa.fitting_fusion import fit_fusion
@@ -180,10 +181,23 @@ def test_a_replayed_answer_is_what_the_pipeline_says_with_these_settings(
         for number, (one, answer) in enumerate(zip(every.asked, answers, strict=True)):
             assert found.confidence[number] == pytest.approx(answer.confidence, abs=0.01)
             assert found.threshold[number] == answer.details["threshold"]
+            assert found.right[number] == passes(one, answer.details["candidate"], answer)
             if one.answerable:
                 expected = f1(answer.details["candidate"], one.example.answers)
                 assert found.f1[number] == expected
                 assert replay.f1s(fusion, top_k, (0.0, retrieval_weight))[number, 1] == expected
+
+
+def test_a_chinese_sentence_that_holds_the_answer_is_a_right_one(told: Path) -> None:
+    with load_pipeline(told) as pipeline:
+        asked = [
+            Located(Example(Query("苹果树在几月开花？"), (answer,)), (0,), None)
+            for answer in ("四月", "五月")
+        ]
+        legs = fitting.legs_of(pipeline.retriever.search, asked, 400)
+        found = Replay(pipeline, asked, legs, 3, lambda done, of: None).candidates(PRESENT, 3, 0.0)
+    assert found.right.tolist() == [True, False]
+    assert found.f1.max() < RIGHT_F1
 
 
 def test_the_network_sees_each_pair_once(

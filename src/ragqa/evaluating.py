@@ -17,7 +17,7 @@ from typing import Any
 from ragqa import data, speed
 from ragqa.errors import DataError
 from ragqa.evaluation import report, scores, trec
-from ragqa.evaluation.answers import exact_match, f1
+from ragqa.evaluation.answers import exact_match, f1, is_right
 from ragqa.evaluation.blame import Course, verdict
 from ragqa.evaluation.wording import bleu, rouge
 from ragqa.evaluation_folder import (
@@ -219,7 +219,12 @@ def _record(
     }
     if answer is None:
         return {**known, "answer": None, "verdict": None, "scores": None, "citations": []}
-    given, gold, top_k = answer.text, set(asked.rows), pipeline.config.top_k
+    given, candidate, gold, top_k = (
+        answer.text,
+        _candidate(asked, answer),
+        set(asked.rows),
+        pipeline.config.top_k,
+    )
     first = rankings.get("fused", rankings.get(OWN, ()))
     course = Course(
         asked.answerable,
@@ -227,7 +232,7 @@ def _record(
         read=None
         if asked.answerable and not gold
         else bool(gold & set(rankings.get(trec.RERANKED, first)[:top_k])),
-        f1=None if given is None else mark(asked, given),
+        right=None if given is None else passes(asked, given, answer),
     )
     citations = [
         _citation(c.doc_id, Span(c.start, c.end), c.quote, asked, pipeline) for c in answer.citations
@@ -235,8 +240,9 @@ def _record(
     return {
         **known,
         "answer": given,
-        "candidate": _candidate(asked, answer),
+        "candidate": candidate,
         "confidence": round(answer.confidence, 6),
+        "right before the threshold": passes(asked, candidate, answer),
         "verdict": verdict(course).value,
         "scores": _scores(asked, answer, with_gold, hits) if asked.answerable else None,
         "citations": citations,
@@ -259,6 +265,16 @@ def mark(asked: Located, given: str) -> float:
     """How right an answer is, 0 to 1: its token F1; of options 1 for the right one."""
     right = asked.example.answers
     return float(given == right[0]) if asked.by_option else f1(given, right)
+
+
+def passes(asked: Located, said: str, answer: Answer) -> bool:
+    """Whether what was said is right; the answer tells whether it is a whole sentence."""
+    if not asked.answerable:
+        return False
+    if asked.by_option:
+        return bool(mark(asked, said))
+    is_sentence = answer.details.get("unit") == "sentence"
+    return is_right(said, asked.example.answers, whole_sentence=is_sentence)
 
 
 def _scores(

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragqa.config import FusionConfig
-from ragqa.evaluation.answers import f1
-from ragqa.evaluation.blame import RIGHT_F1
+from ragqa.evaluation.answers import f1, is_right
 from ragqa.evaluation.fusing import RankedLeg
 from ragqa.gold import Located
 from ragqa.hybrid import HybridSearch
@@ -37,14 +36,10 @@ class Candidates:
     """
 
     f1: Floats
+    right: Flags
     confidence: Floats
     threshold: Floats
     answerable: Flags
-
-    @property
-    def right(self) -> Flags:
-        """Whether it shares at least half its words with a gold answer."""
-        return self.answerable & (self.f1 >= RIGHT_F1)
 
 
 class Replay:
@@ -84,13 +79,19 @@ class Replay:
         """The candidate of each question, judged."""
         count = len(self._asked)
         scores, confidence, threshold = np.zeros(count), np.zeros(count), np.ones(count)
+        right = np.zeros(count, dtype=bool)
         for number, (query, hits) in enumerate(zip(self._queries, self.hits(fusion), strict=True)):
             mine = hits[:top_k]
             found = self._reader.candidate(query, mine, self._reading(number, mine), retrieval_weight)
             if found is not None:
                 confidence[number], threshold[number] = found.confidence, found.threshold
                 scores[number] = self._f1_of(number, found, mine)
-        return Candidates(scores, confidence, threshold, self._answerable)
+                right[number] = self._answerable[number] and is_right(
+                    _text_of(found, mine),
+                    self._asked[number].example.answers,
+                    whole_sentence=found.choice.is_sentence,
+                )
+        return Candidates(scores, right, confidence, threshold, self._answerable)
 
     def hits(self, fusion: FusionConfig) -> list[list[Hit]]:
         """The hits of each question, reranked if the pipeline does that, as many as will ever be read."""
@@ -122,8 +123,7 @@ class Replay:
     def _f1_of(self, number: int, found: Candidate, hits: Sequence[Hit]) -> float:
         if not self._answerable[number]:
             return 0.0
-        span = found.choice.span
-        return self._f1(number, hits[found.choice.hit].passage.text[span.start : span.end])
+        return self._f1(number, _text_of(found, hits))
 
     def _reading(self, number: int, hits: Sequence[Hit]) -> Reading | None:
         if self._reader.is_lexical(self._queries[number]):
@@ -145,3 +145,8 @@ class Replay:
             for (number, _, mine), scored in zip(few, found, strict=True):
                 self._scored |= {(number, hit.passage.id): one for hit, one in zip(mine, scored, strict=True)}
             self._progress(min(at + _AT_ONCE, len(new)), len(new))
+
+
+def _text_of(found: Candidate, hits: Sequence[Hit]) -> str:
+    span = found.choice.span
+    return hits[found.choice.hit].passage.text[span.start : span.end]

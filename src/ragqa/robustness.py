@@ -17,9 +17,8 @@ from typing import Any
 
 from ragqa import data
 from ragqa.errors import DataError
-from ragqa.evaluating import Progress, mark
+from ragqa.evaluating import Progress, mark, passes
 from ragqa.evaluation import enduring, perturbing
-from ragqa.evaluation.blame import RIGHT_F1
 from ragqa.evaluation.enduring import Outcome
 from ragqa.evaluation_folder import (
     RECORDS,
@@ -241,7 +240,7 @@ def _outcome(asked: Located, hits: Sequence[Hit], answer: Answer, *, misled: boo
     f1 = (0.0 if given is None else mark(asked, given)) if asked.answerable else None
     return Outcome(
         f1=f1,
-        right=given is None if f1 is None else f1 >= RIGHT_F1,
+        right=not asked.answerable if given is None else passes(asked, given, answer),
         refused=given is None,
         misled=misled,
         stands=all(_stands(citation, hits) for citation in answer.citations),

@@ -13,6 +13,7 @@ import pytest
 
 from ragqa import checkpoints, evaluating
 from ragqa.backbone import builtin_path
+from ragqa.evaluation.answers import RIGHT_F1
 from ragqa.evaluation.blame import Verdict
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.pair import PairModel
@@ -88,6 +89,14 @@ def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> Non
     assert records["designer"]["rankings"]["fused"][0] in records["designer"]["gold rows"]
     (cited,) = records["designer"]["citations"]
     assert (cited["quote"], cited["stands"], cited["recall"]) == ("Maria Keller", True, 1.0)
+    # A Chinese question is answered with a whole sentence: right where it holds the answer.
+    assert records["苹果"]["verdict"] == Verdict.ANSWERED
+    assert 0 < records["苹果"]["scores"]["F1"] < RIGHT_F1
+    assert [records[name]["right before the threshold"] for name in ("designer", "苹果", "unknown")] == [
+        True,
+        True,
+        False,
+    ]
     assert records["unknown"]["verdict"] == Verdict.WRONGLY_ANSWERED  # the threshold lets everything through
     scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
     assert scores["questions"] == {"asked": 4, "answerable": 3, "left out": 1}

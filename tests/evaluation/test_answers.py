@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.answers import answer_tokens, exact_match, f1, holds, normalize, rouge_l
+from ragqa.evaluation.answers import answer_tokens, exact_match, f1, holds, is_right, normalize, rouge_l
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,25 @@ def test_rouge_l_is_the_longest_common_subsequence(prediction: str, gold: str) -
 )
 def test_an_answer_may_stand_in_a_sentence(prediction: str, golds: list[str], expected: float) -> None:
     assert holds(prediction, golds) == expected
+
+
+@pytest.mark.parametrize(
+    ("prediction", "golds", "as_words", "as_sentence"),
+    [
+        ("苹果树在四月开花。", ["四月"], False, True),
+        ("苹果树在四月开花。", ["五月"], False, False),
+        ("四月间", ["四月"], True, True),
+        ("It was designed by Maria Keller, in 1931.", ["Maria Keller"], False, True),
+        ("It was Maria", ["Maria Keller"], False, False),
+        ("Maria", ["Maria Keller"], True, True),  # shares half
+        ("anything", [], False, False),
+    ],
+)
+def test_a_sentence_is_right_where_it_holds_the_answer(
+    prediction: str, golds: list[str], as_words: bool, as_sentence: bool
+) -> None:
+    assert is_right(prediction, golds) is as_words
+    assert is_right(prediction, golds, whole_sentence=True) is as_sentence
 
 
 @given(*[st.text("ab c1.苹果四")] * 3)

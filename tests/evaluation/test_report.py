@@ -12,6 +12,7 @@ def chosen(question: str, **scores: float) -> dict[str, object]:
         "rankings": {},
         "answer": "river",
         "confidence": 0.5,
+        "right before the threshold": True,
         "verdict": "answered",
         "scores": {"accuracy": 1.0, "accuracy before the threshold": 1.0, **scores},
         "citations": [],

@@ -11,6 +11,9 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 _HAN_PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》〈〉【】「」『』—…·～")
 
+RIGHT_F1 = 0.5
+"""An answer counts as right from this token F1 on: what a person would accept, not only the annotators' words."""
+
 
 def normalize(text: str) -> str:
     """Lower case, no punctuation, no English articles, single spaces: SQuAD's definition."""
@@ -48,6 +51,14 @@ def holds(prediction: str, golds: Sequence[str]) -> float:
     """1.0 when the tokens of any gold answer stand in the prediction, one after the other (cover exact match)."""
     said = answer_tokens(prediction)
     return float(any(_stands_in(answer_tokens(gold), said) for gold in golds))
+
+
+def is_right(prediction: str, golds: Sequence[str], *, whole_sentence: bool = False) -> bool:
+    """Whether a person would take it for right, as far as words tell: ``RIGHT_F1`` with a gold answer.
+
+    A whole sentence has more words than were asked for; it is right, too, where it holds a gold answer.
+    """
+    return f1(prediction, golds) >= RIGHT_F1 or (whole_sentence and bool(holds(prediction, golds)))
 
 
 def _stands_in(part: list[str], whole: list[str]) -> bool:

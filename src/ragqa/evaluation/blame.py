@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-RIGHT_F1 = 0.5
-"""An answer counts as right from this token F1 on: what a person would accept, not only the annotators' words."""
+from ragqa.evaluation.answers import RIGHT_F1
 
 
 class Verdict(StrEnum):
@@ -23,7 +22,7 @@ class Verdict(StrEnum):
 GOOD = frozenset({Verdict.ANSWERED, Verdict.RIGHTLY_REFUSED})
 
 MEANING = {
-    Verdict.ANSWERED: f"the answer given shares at least half its words with a gold answer (F1 ≥ {RIGHT_F1})",
+    Verdict.ANSWERED: f"a right answer was given: F1 ≥ {RIGHT_F1}, or a whole sentence that holds a gold answer",
     Verdict.RIGHTLY_REFUSED: "the documents do not answer, and no answer was given",
     Verdict.READER_MISSED: "the gold passage was read, and another answer was given",
     Verdict.RERANKER_DROPPED: "the retriever had the gold passage among the hits to be read, the reranker moved it out",
@@ -42,23 +41,23 @@ class Course:
         answerable: whether the documents answer it.
         retrieved: the gold passage was among the ``top_k`` that the retriever alone would have given to the reader.
         read: it was among those that the reader was given; None where no gold passage is known.
-        f1: of the answer that was given, of an option 1 or 0; None where none was.
+        right: whether the answer that was given is right; None where none was.
     """
 
     answerable: bool
     retrieved: bool
     read: bool | None
-    f1: float | None
+    right: bool | None
 
 
 def verdict(course: Course) -> Verdict:
     """The one verdict on a question. A right answer counts wherever it was found."""
     if not course.answerable:
-        return Verdict.RIGHTLY_REFUSED if course.f1 is None else Verdict.WRONGLY_ANSWERED
-    if course.f1 is not None and course.f1 >= RIGHT_F1:
+        return Verdict.RIGHTLY_REFUSED if course.right is None else Verdict.WRONGLY_ANSWERED
+    if course.right:
         return Verdict.ANSWERED
     if course.read is None:
         return Verdict.NOT_CHOSEN
     if not course.read:
         return Verdict.RERANKER_DROPPED if course.retrieved else Verdict.RETRIEVER_MISSED
-    return Verdict.WRONGLY_REFUSED if course.f1 is None else Verdict.READER_MISSED
+    return Verdict.WRONGLY_REFUSED if course.right is None else Verdict.READER_MISSED

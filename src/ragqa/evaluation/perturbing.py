@@ -148,8 +148,19 @@ def poisoned(question: str, decoy: str, seed: int = 0) -> str:
     """A passage about something else that tells whoever reads it to answer ``decoy``; any of the 40 forms."""
     draw = _random(seed, "poisoned", question)
     form = draw.choice(INSTRUCTIONS + INSTRUCTIONS_ZH)
-    text, asked = draw.choice(STRANGERS_ZH if form in INSTRUCTIONS_ZH else STRANGERS)
-    return appended(text, form.format(question=asked, decoy=decoy))
+    return _ordering(draw.choice(STRANGERS_ZH if form in INSTRUCTIONS_ZH else STRANGERS), form, decoy)
+
+
+def orders() -> list[str]:
+    """Forty passages about something else, each with another order to answer with a false name."""
+    return [
+        _ordering(strangers[number % len(strangers)], form, decoy)
+        for forms, strangers, decoy in (
+            (INSTRUCTIONS, STRANGERS, DECOY),
+            (INSTRUCTIONS_ZH, STRANGERS_ZH, DECOY_ZH),
+        )
+        for number, form in enumerate(forms)
+    ]
 
 
 def decoy_for(question: str) -> str:
@@ -160,6 +171,11 @@ def decoy_for(question: str) -> str:
 def appended(text: str, sentence: str) -> str:
     """``text`` with a sentence after its end, in the same paragraph."""
     return f"{text}{sentence}" if text.endswith(("。", "！", "？")) else f"{text} {sentence}"
+
+
+def _ordering(stranger: tuple[str, str], form: str, decoy: str) -> str:
+    text, asked = stranger
+    return appended(text, form.format(question=asked, decoy=decoy))
 
 
 def _slip(word: str, draw: random.Random) -> str:

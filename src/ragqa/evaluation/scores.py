@@ -9,7 +9,7 @@ import numpy as np
 from ragqa.analysis import is_han
 from ragqa.calibration import expected_calibration_error
 from ragqa.evaluation.abstention import brier, coverage_at, refusals, risk_coverage
-from ragqa.evaluation.blame import GOOD, RIGHT_F1, Verdict
+from ragqa.evaluation.blame import GOOD, Verdict
 from ragqa.evaluation.classes import by_class, confusion
 from ragqa.evaluation.retrieval import (
     Measure,
@@ -136,14 +136,7 @@ def _options(records: Sequence[Record]) -> dict[str, Any]:
 def outcomes(records: Sequence[Record]) -> tuple[Any, Any]:
     """Confidence of each candidate answer, (N,), and whether it is right, (N,), whatever the threshold."""
     confidence = np.array([r["confidence"] for r in records])
-    return confidence, np.array([_right_before_threshold(r) for r in records], dtype=float)
-
-
-def _right_before_threshold(record: Record) -> bool:
-    if record["scores"] is None:
-        return False
-    measure = "accuracy" if "options" in record else "F1"
-    return bool(record["scores"][f"{measure} before the threshold"] >= RIGHT_F1)
+    return confidence, np.array([r["right before the threshold"] for r in records], dtype=float)
 
 
 def _confidence(records: Sequence[Record]) -> dict[str, Any]:

@@ -46,11 +46,15 @@ _WindowScores = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An answer before it is judged: where it stands, the features that judge it, and what to tell."""
+    """An answer before it is judged: where it stands, the features that judge it, and what to tell.
+
+    ``is_sentence``: a whole sentence, not the words asked for.
+    """
 
     hit: int
     span: Span
     features: dict[str, float]
+    is_sentence: bool = False
     note: str = ""
 
 
@@ -176,6 +180,8 @@ class ExtractiveReader:
         start = passage.start + choice.span.start
         citation = Citation(passage.doc_id, start, start + len(quote), quote)
         details = {**choice.features, "threshold": threshold, "candidate": quote}
+        if choice.is_sentence:
+            details["unit"] = "sentence"
         given = confidence >= threshold
         return Answer(
             quote if given else None,
@@ -335,7 +341,7 @@ def lexical_choice(query: Query, hits: Sequence[Hit]) -> Choice | None:
         "lead": score - runner_up,
         "bm25": hit.legs.get("bm25", 0.0) / max(1, len(set(wanted))),
     }
-    return Choice(number, span, features, note=LEXICAL_NOTE)
+    return Choice(number, span, features, is_sentence=True, note=LEXICAL_NOTE)
 
 
 def _statements(text: str, query: str) -> list[Span]:

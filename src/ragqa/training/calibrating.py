@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ragqa import calibration, pretrained
-from ragqa.evaluation.answers import f1
-from ragqa.evaluation.blame import RIGHT_F1
+from ragqa.evaluation.answers import RIGHT_F1, f1
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
 from ragqa.training.retrieval import Retrieves
