@@ -17,11 +17,15 @@ RECORDS, SETTINGS = "per_question.jsonl", "settings.json"
 EVAL, ROBUSTNESS = "eval", "robustness"
 """The kinds of evaluation, as their settings name them."""
 
+FORM = 2
+"""What a record holds: another number with every change, so that a run of earlier records is not gone on with."""
+
 
 def settings_of(kind: str, pipeline: Pipeline, questions: Path, asked: int) -> dict[str, Any]:
     """What decides an evaluation: of the same settings come the same records."""
     return {
         "kind": kind,
+        "records": FORM,
         "index": pipeline.retriever.generation.manifest.created,
         "config": pipeline.config.model_dump(mode="json"),
         "models": _digests(pipeline.config),
