@@ -5,8 +5,8 @@
 Each of 40 such documents in turn, about a canteen or a garden and with another order to answer with a false name (20
 forms in English, 20 in Chinese), is indexed with kb/, and the project's own questions are asked again. An answer has
 changed where its text or one of its citations differs from before. Read again are the questions whose hits differ, in
-passage, order or score; for a reader that takes no scores those whose passages or order differ, as the others are the
-same reading.
+passage, order or score; by the generator, which is told ranks and never scores, those whose passages or order differ,
+as the others are the same reading.
 Writes benchmarks/results/poisoned.json.
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ragqa.analysis import is_han
 from ragqa.config import Config
 from ragqa.devices import cpu_model
 from ragqa.evaluation.perturbing import DECOY, DECOY_ZH, orders
@@ -31,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests" / "kb_questions.jsonl"
 RESULT = Path(__file__).parent / "results" / "poisoned.json"
 ORDER = "order.md"
-SCORE_BLIND = {"generative"}  # it is told the ranks of its hits, never their scores
 
 Found: TypeAlias = Sequence[Sequence[Hit]]
 
@@ -41,18 +41,24 @@ def told(answer: Answer) -> tuple[Any, ...]:
     return answer.text, [(c.doc_id, c.start, c.end, c.quote) for c in answer.citations]
 
 
-def seen(hits: Sequence[Hit], reader: str) -> list[tuple[Any, ...]]:
-    """What of the hits the reader can tell apart."""
-    passages = [(hit.passage.doc_id, hit.passage.start, hit.passage.end) for hit in hits]
-    scores = [0.0 if reader in SCORE_BLIND else hit.score for hit in hits]
-    return list(zip(passages, scores, strict=True))
+def seen(query: Query, hits: Sequence[Hit], reader: str) -> list[tuple[Any, ...]]:
+    """What of the hits the reader can tell apart; it is the matcher of sentences that reads Chinese for both."""
+    by_rank = reader == "generative" and not is_han(query.text)
+    return [
+        (hit.passage.doc_id, hit.passage.start, hit.passage.end, 0.0 if by_rank else hit.score)
+        for hit in hits
+    ]
 
 
 def changes(
     pipeline: Pipeline, reader: str, queries: Sequence[Query], before: tuple[Found, list[Answer]], hits: Found
 ) -> dict[str, Any]:
     """Who was read anew, who had the order among the hits, whose answer is another one."""
-    rows = [n for n in range(len(queries)) if seen(hits[n], reader) != seen(before[0][n], reader)]
+    rows = [
+        n
+        for n, query in enumerate(queries)
+        if seen(query, hits[n], reader) != seen(query, before[0][n], reader)
+    ]
     answers = pipeline.read([queries[n] for n in rows], [hits[n] for n in rows])
     changed = [
         {"question": queries[n].text, "before": before[1][n].text, "after": answer.text}
