@@ -527,6 +527,19 @@ def test_terminal_codes_of_a_model_and_of_a_server_are_shown_harmlessly(
     assert not any(letter in shown for letter in "\x1b\x07\x9b")
 
 
+@pytest.mark.parametrize("section", ["reader.generative", "conversation.rewriter"])
+def test_doctor_asks_whatever_server_is_set(
+    ragqa: Callable[..., Any], told: Path, address: str, section: str
+) -> None:
+    url = f"{address}/nowhere/v1"
+    plugin = "reader.name=auto" if section == "reader.generative" else f"{section}.name=generative"
+    chosen = [plugin, f"{section}.base_url={url}", f"{section}.model=medium"]
+    done = ragqa("doctor", "--index", str(told), *(part for one in chosen for part in ("--set", one)))
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if line.startswith("endpoint ")]
+    assert f"MISSING  {section}: {url} refused (404)" in line
+
+
 @pytest.mark.parametrize("name", ["wrong_key", "echoes_key", "whole"])
 def test_the_key_is_never_printed_nor_logged(
     ragqa: Callable[..., Any],

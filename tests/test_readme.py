@@ -201,6 +201,16 @@ def test_the_table_of_evaluations_is_that_of_its_file() -> None:
     assert shown == script.table(json.loads(script.RESULT.read_text(encoding="utf-8")))
 
 
+def test_the_table_of_others_is_that_of_its_file() -> None:
+    _, _, rest = README.read_text(encoding="utf-8").partition("| system | documents/s |")
+    shown = [line.strip("| ").split(" | ") for line in rest.partition("\n\n")[0].splitlines()[2:]]
+    systems = json.loads((ROOT / "benchmarks/results/peers.json").read_text(encoding="utf-8"))["systems"]
+    keys = ("documents_per_second", "cold_question_seconds", "warm_p50_ms", "index_peak_mb", "search_peak_mb")
+    assert shown == [
+        [name, *(str(row[key]) for key in (*keys, "ndcg_at_10"))] for name, row in systems.items()
+    ]
+
+
 def test_every_row_of_the_table_has_its_command_and_only_figures_of_its_own() -> None:
     script = benchmark("bench_eval")
     questions = {"asked": 1200, "answerable": 900, "left out": 0}

@@ -10,7 +10,7 @@ from ragqa import speed
 from ragqa.evaluation.latency import lines, quantiles
 from ragqa.hybrid import Timings
 from ragqa.pipeline import Pipeline
-from ragqa.types import Query
+from ragqa.types import Hit, Passage, Query
 
 
 class Slow:
@@ -22,6 +22,13 @@ class Slow:
 
     def retrieve(self, queries: Sequence[Query]) -> None:
         with self.timings.stage("encode"):
+            time.sleep(0.001)
+
+    def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> None:
+        self.asked += [
+            f"{query.text} in {mine[0].passage.text}" for query, mine in zip(queries, hits, strict=True)
+        ]
+        with self.timings.stage("read"):
             time.sleep(0.001)
 
     def ask_many(self, queries: Sequence[Query]) -> None:
@@ -54,6 +61,14 @@ def test_the_sample_is_the_same_each_time_and_the_first_is_asked_before_to_warm_
     assert one.asked == other.asked
     assert one.asked[0] == one.asked[1]
     assert len(set(one.asked[1:])) == speed.SAMPLE
+
+
+def test_a_question_with_a_passage_of_its_own_is_read_with_that_alone() -> None:
+    slow = Slow()
+    own = {text: [Hit(Passage("town.md", 0, 4, f"mill{text}"), 1.0)] for text in ("7", "8")}
+    found = measured(slow, ["7", "8"], given=lambda query: own[query.text])
+    assert list(found["milliseconds"]) == ["read", "total"]
+    assert sorted(slow.asked[1:]) == ["7 in mill7", "8 in mill8"]
 
 
 def test_it_ends_in_time_and_without_the_reader_where_nothing_is_read(

@@ -113,7 +113,10 @@ def evaluate(
     ):  # nothing was left to ask: the times of before hold
         spent = json.loads((folder / TIMES).read_text(encoding="utf-8"))
     alone = speed.measure(
-        pipeline, [one.example.query for one in asked], read=any(one.judged for one in asked)
+        pipeline,
+        [one.example.query for one in asked],
+        read=any(one.judged for one in asked),
+        given=None if own is None else lambda query: _own_hits(pipeline, own[query.id]),
     )
     (folder / TIMES).write_text(json.dumps({**spent, "one by one": alone}, indent=1) + "\n")
     return Evaluation(folder, kept, scores.summarise(kept, left_out=len(examples) - len(asked)), alone)
@@ -145,9 +148,13 @@ def _few(pipeline: Pipeline, asked: Sequence[Located], own: Mapping[str, int] | 
         rankings, hits = _retrieved(pipeline, queries)
     else:
         rankings = [{OWN: [own[query.id]]} for query in queries]
-        hits = [[Hit(p, 1.0) for p in pipeline.retriever.catalog.passages(mine[OWN])] for mine in rankings]
+        hits = [_own_hits(pipeline, own[query.id]) for query in queries]
     answers, with_gold = _read(pipeline, asked, hits, gold_too=own is None)
     return [_record(*row, pipeline) for row in zip(asked, rankings, hits, answers, with_gold, strict=True)]
+
+
+def _own_hits(pipeline: Pipeline, row: int) -> list[Hit]:
+    return [Hit(passage, 1.0) for passage in pipeline.retriever.catalog.passages([row])]
 
 
 def _retrieved(

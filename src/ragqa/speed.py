@@ -4,12 +4,12 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ragqa.evaluation.latency import quantiles
 from ragqa.pipeline import Pipeline
-from ragqa.types import Query
+from ragqa.types import Hit, Query
 
 SAMPLE = 50
 """Questions that are asked one by one."""
@@ -21,13 +21,20 @@ TOTAL = "total"
 _STAGES = ("encode", "dense", "bm25", "fuse", "rerank", "read")
 
 
-def measure(pipeline: Pipeline, queries: Sequence[Query], *, read: bool = True) -> dict[str, Any]:
+def measure(
+    pipeline: Pipeline,
+    queries: Sequence[Query],
+    *,
+    read: bool = True,
+    given: Callable[[Query], Sequence[Hit]] | None = None,
+) -> dict[str, Any]:
     """Milliseconds of each stage and in all, over questions drawn by a fixed seed and asked one at a time.
 
     The account of time that the pipeline keeps begins anew.
 
     Args:
         read: whether the reader takes part; otherwise the time ends with the hits.
+        given: the hits that a question is read with; nothing is retrieved then.
 
     Returns:
         ``questions`` asked; ``milliseconds``: stage → p50, p95, p99 (stages that did not run are missing);
@@ -35,12 +42,12 @@ def measure(pipeline: Pipeline, queries: Sequence[Query], *, read: bool = True) 
     """
     drawn = random.Random(0).sample(list(queries), min(SAMPLE, len(queries)))
     times: dict[str, list[float]] = {}
-    _timed(pipeline, drawn[0], read)  # models are loaded at the first question
+    _timed(pipeline, drawn[0], read, given)  # models are loaded at the first question
     started = time.perf_counter()
     for query in drawn:
         if time.perf_counter() - started > MOST_SECONDS:
             break
-        for stage, taken in _timed(pipeline, query, read).items():
+        for stage, taken in _timed(pipeline, query, read, given).items():
             times.setdefault(stage, []).append(1000 * taken)
     return {
         "questions": len(times[TOTAL]),
@@ -56,11 +63,15 @@ def peak_memory() -> int:
     return most // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _timed(pipeline: Pipeline, query: Query, read: bool) -> dict[str, float]:
+def _timed(
+    pipeline: Pipeline, query: Query, read: bool, given: Callable[[Query], Sequence[Hit]] | None
+) -> dict[str, float]:
     """Seconds of each stage for one question, and of all together."""
     pipeline.timings.seconds = {}
     started = time.perf_counter()
-    if read:
+    if given is not None:
+        pipeline.read([query], [given(query)])
+    elif read:
         pipeline.ask_many([query])
     else:
         pipeline.retrieve([query])

@@ -4,9 +4,10 @@ import importlib.metadata
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -90,9 +91,25 @@ def _endpoint(index: Path, config: Path | None, overrides: list[str]) -> str:
     from ragqa.indexing import remembered_config
 
     found = load_config(config, overrides) if config else remembered_config(index, overrides)
-    options = found.reader.options()
-    if not options.get("base_url"):
+    reader = found.reader.options()
+    sections = {
+        "reader": reader,
+        "reader.generative": reader.get("generative") or {},
+        "conversation.rewriter": found.conversation.rewriter.options(),
+    }
+    servers = {name: options for name, options in sections.items() if options.get("base_url")}
+    if not servers:
         return "none, and nothing touches a network (set reader.base_url to write with a server's model)"
+    answers = []
+    for section, options in servers.items():
+        try:
+            answers.append(f"{section}: {_answering(section, options)}")
+        except RagqaError as fault:
+            raise RagqaError(f"{section}: {fault}") from fault
+    return "; ".join(answers)
+
+
+def _answering(section: str, options: Mapping[str, Any]) -> str:
     from ragqa.endpoint import Endpoint
 
     model = options.get("model", "")
@@ -101,7 +118,8 @@ def _endpoint(index: Path, config: Path | None, overrides: list[str]) -> str:
     shown = ", ".join(map(endpoint.quoted, offered[:8])) or "none"
     if model not in offered:
         # Some servers list less than they serve, so this is no fault of theirs; the name may still be one.
-        return f"{endpoint.url} answers; it lists {shown}, and not {model or 'any reader.model: none is set'}"
+        missing = model or f"any {section}.model: none is set"
+        return f"{endpoint.url} answers; it lists {shown}, and not {missing}"
     return f"{endpoint.url} answers, and serves {model}"
 
 

@@ -115,7 +115,7 @@ _enrol(
 )
 _enrol(
     "generator",
-    "Train a language model, named by --backbone, to write the answer from the passages.",
+    "Train what writes the answer from the passages: a decoder of ours or, with --backbone, a language model.",
     "--set reader.name=generative --set reader.model={model}",
 )
 _enrol(
