@@ -130,6 +130,15 @@ def test_a_refused_answer_is_no_antecedent() -> None:
     )
 
 
+def test_a_question_without_a_word_is_no_context() -> None:
+    blank = Turn("0", "?", None)
+    assert RulesRewriter().rewrite([blank], "many").text == "many"
+    asked = RulesRewriter().rewrite(
+        [Turn("When was LoRA proposed?", "When was LoRA proposed?", "2021"), blank], "Who?"
+    )
+    assert "LoRA" in asked.text
+
+
 def test_the_reason_names_what_was_replaced() -> None:
     turns = [Turn("Who proposed LoRA?", "Who proposed LoRA?", "Edward Hu")]
     assert RulesRewriter().rewrite(turns, "When was it proposed?").reason == "'it' is 'LoRA'"

@@ -10,7 +10,7 @@ from functools import cached_property
 from threading import Lock
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from ragqa import backbone
 from ragqa.analysis import is_han
@@ -185,23 +185,27 @@ class _Tower:
         return 2 * strange < len(tokens)
 
     def _tokens(self, texts: Sequence[str], max_tokens: int, truncate: bool) -> list[list[int]]:
-        return [
-            encoded.ids if len(encoded) <= max_tokens else self._cut(text, len(encoded), max_tokens, truncate)
-            for text, encoded in zip(texts, self._tokenizer.encode_batch_fast(texts), strict=True)
-        ]
-
-    def _cut(self, text: str, tokens: int, max_tokens: int, truncate: bool) -> list[int]:
-        """The first tokens of a text over the limit, with the special tokens that belong around them."""
-        if not truncate:
+        encoded = self._tokenizer.encode_batch_fast(texts)
+        ids: list[list[int]] = [one.ids for one in encoded]
+        too_long = [row for row, mine in enumerate(ids) if len(mine) > max_tokens]
+        if too_long and not truncate:
+            row = too_long[0]
             raise UsageError(
-                f"a text of {tokens} tokens is too long for the encoder: {text[:60]!r}…",
+                f"a text of {len(ids[row])} tokens is too long for the encoder: {texts[row][:60]!r}…",
                 accepted=f"up to {max_tokens} tokens",
                 next_step="split or shorten it, or set the encoder's option truncate to true",
             )
-        encoded: Encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        encoded.truncate(max_tokens - self._tokenizer.num_special_tokens_to_add(False))
-        ids: list[int] = self._tokenizer.post_process(encoded).ids
+        for row in too_long:
+            # The special tokens that close a text stay behind its first tokens.
+            kept = max_tokens - self._closing
+            ids[row] = [*ids[row][:kept], *ids[row][len(ids[row]) - self._closing :]]
         return ids
+
+    @cached_property
+    def _closing(self) -> int:
+        """How many special tokens stand behind a text."""
+        mask = self._tokenizer.encode("a").special_tokens_mask[::-1]
+        return mask.index(0)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

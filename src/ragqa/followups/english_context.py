@@ -37,7 +37,8 @@ class Context:
 
 
 def context_of(history: Sequence[Turn]) -> Context | None:
-    parsed = [(turn, parse(turn.standalone)) for turn in history][::-1]
+    """None where no question of the history has a word in it."""
+    parsed = [(turn, q) for turn in reversed(history) if (q := parse(turn.standalone)).tokens]
     if not parsed:
         return None
     recent = parsed[:LOOKBACK]
