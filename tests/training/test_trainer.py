@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from ragqa.data import squad
 from ragqa.errors import TrainingError
@@ -169,7 +170,11 @@ def start(tiny_bert: Path, questions: Path) -> Start:
     """A fresh trainer of the tiny model, writing to the given folder."""
 
     def make(
-        folder: Path, at: int | None = None, dtype: torch.dtype = torch.float32, seed: int = 13
+        folder: Path,
+        at: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 13,
+        decay: float | None = None,
     ) -> tuple[Trainer, CutObjective]:
         torch.manual_seed(seed)
         model = SpanModel.from_backbone(tiny_bert, dropout=0.1)
@@ -180,7 +185,7 @@ def start(tiny_bert: Path, questions: Path) -> Start:
             model,
             objective,
             squad.load(questions),
-            SCHEDULE.model_copy(update={"seed": seed}),
+            SCHEDULE.model_copy(update={"seed": seed, "average_decay": decay}),
             folder,
             dtype=dtype,
             validate=lambda _: float(model.head.weight.float().mean()),
@@ -214,22 +219,52 @@ def test_a_seed_decides_every_loss(start: Start, tmp_path: Path, dtype: torch.dt
     assert np.mean(first.losses[-3:]) < np.mean(first.losses[:3])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("dtype", "decay"), [(torch.float32, None), (torch.bfloat16, 0.7)])
 @pytest.mark.parametrize("at", [0, 1, 5, STEPS - 1])
 def test_a_run_cut_short_ends_in_the_same_weights(
-    start: Start, tmp_path: Path, at: int, dtype: torch.dtype
+    start: Start, tmp_path: Path, at: int, dtype: torch.dtype, decay: float | None
 ) -> None:
-    whole, expected = start(tmp_path / "whole", dtype=dtype)
+    whole, expected = start(tmp_path / "whole", dtype=dtype, decay=decay)
     best = whole.train(resume=False)
-    cut, before = start(tmp_path / "cut", at=at, dtype=dtype)
+    cut, before = start(tmp_path / "cut", at=at, dtype=dtype, decay=decay)
     with pytest.raises(Cut):
         cut.train(resume=False)
-    resumed, after = start(tmp_path / "cut", dtype=dtype)
+    resumed, after = start(tmp_path / "cut", dtype=dtype, decay=decay)
     assert resumed.train(resume=True) == best
     assert before.losses + after.losses == expected.losses
     assert_equal(weights(whole), weights(resumed))
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_average_is_judged_and_kept_and_training_goes_on_without_it(start: Start, tmp_path: Path) -> None:
+    plain, _ = start(tmp_path / "plain")
+    expected, update, step = weights(plain), plain._update, 0
+
+    def averaging(batches: list[list[Any]], rate: float) -> float:
+        nonlocal step
+        loss, step = update(batches, rate), step + 1
+        share = 1 - min(0.7, (1 + step) / (10 + step))
+        for name, weight in weights(plain).items():
+            expected[name] = (1 - share) * expected[name] + share * weight
+        return loss
+
+    plain._update = averaging  # type: ignore[method-assign]
+    plain.train(resume=False)
+    trainer, _ = start(tmp_path / "averaged", decay=0.7)
+    judged: list[torch.Tensor] = []
+
+    def validate(model: Any) -> float:
+        judged.append(model.head.weight.clone())
+        return float(len(judged))  # the last is the best
+
+    trainer.validate = validate
+    trainer.train(resume=False)
+    kept = load_file(tmp_path / "averaged" / "best.safetensors")
+    assert kept.keys() == expected.keys()
+    assert all(torch.allclose(kept[name], expected[name], atol=1e-6) for name in kept)
+    assert torch.equal(judged[-1], kept["head.weight"])
+    assert_equal(weights(trainer), weights(plain))
 
 
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4, 6])

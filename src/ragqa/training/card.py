@@ -15,6 +15,7 @@ def model_card(
     """Markdown for the README.md beside the weights."""
     names = ", ".join(f"`{path.name}`" for path in run.data)
     documents = len({document_of(e) for e in split.training})
+    averaged = f", averaged with {schedule.average_decay:g}" if schedule.average_decay is not None else ""
     own = {name: value for name, value in run.model_dump(mode="json").items() if name not in _SHARED}
     rows = {
         "data": f"{names}, {len(split.training):,} questions about {documents:,} documents",
@@ -24,7 +25,7 @@ def model_card(
         "schedule": f"at most {schedule.epochs} epochs in batches of {schedule.batch_groups}, seed {schedule.seed}",
         "optimiser": f"{schedule.optimizer}, learning rate {schedule.learning_rate:g} "
         f"(head {schedule.head_learning_rate:g}), "
-        f"weight decay {schedule.weight_decay:g}, dropout {run.dropout:g}",
+        f"weight decay {schedule.weight_decay:g}, dropout {run.dropout:g}{averaged}",
         "settings": ", ".join(f"{name} {value}" for name, value in own.items() if value is not None),
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",
     }

@@ -30,6 +30,9 @@ class Schedule(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.06, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
+    average_decay: float | None = Field(
+        None, gt=0, lt=1, description="of a moving average of the weights, which is judged and kept"
+    )
     seed: int = 13
     checkpoint_minutes: float = Field(5.0, gt=0)
     validate_steps: int = Field(1000, ge=1)

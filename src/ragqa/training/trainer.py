@@ -8,7 +8,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ragqa.errors import TrainingError
+from ragqa.training.averaging import Average
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
 from ragqa.training.schedule import Schedule, bucketed_batches
@@ -63,6 +65,8 @@ class Trainer:
         self.workers, self.identity = workers or Workers(), identity
         self.weights = MasterWeights(model, dtype)
         self.optimizer = self._optimizer()
+        decay = schedule.average_decay
+        self.average = Average(self.weights.masters, decay) if decay is not None else None
         self.step, self.best, self.stale = 0, -math.inf, 0
         self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
@@ -145,6 +149,8 @@ class Trainer:
             losses.append(self._update(chosen, s.rate_at(self.step, steps)))
             seen += sum(map(len, chosen))
             self.step += 1
+            if self.average is not None:
+                self.average.follow(self.weights.masters, self.step)
             if self.step % report_steps == 0:
                 speed = seen / (time.monotonic() - started)
                 self.report(
@@ -232,17 +238,32 @@ class Trainer:
         _write(self.folder / "best.safetensors", self.weights.state())
 
     def _validate(self) -> None:
-        score = self.score()
-        self.report({"step": self.step, "validation": round(score, 4)})
-        self.stale += 1
-        if score > self.best:
-            self.keep(score)
+        with self._averaged():
+            score = self.score()
+            self.report({"step": self.step, "validation": round(score, 4)})
+            self.stale += 1
+            if score > self.best:
+                self.keep(score)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The average stands in for the weights, where there is one."""
+        if self.average is None:
+            yield
+            return
+        current = {name: weight.clone() for name, weight in self.weights.state().items()}
+        self.weights.load(self.average.state())
+        try:
+            yield
+        finally:
+            self.weights.load(current)
 
     def _save(self) -> None:
-        """One atomic checkpoint: weights, both AdamW moments and the step count."""
+        """One atomic checkpoint: weights, their average, both AdamW moments and the step count."""
         if not self.workers.first:
             return
         tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
+        tensors |= {f"average/{n}": t for n, t in (self.average.state() if self.average else {}).items()}
         tensors |= {f"objective/{n}": t for n, t in self.objective.state().items()}
         for name, master in self.weights.masters.items():
             for key, value in self.optimizer.state.get(master, {}).items():
@@ -279,6 +300,8 @@ class Trainer:
             kind, name = key.split("/", 1)
             by_kind.setdefault(kind, {})[name] = tensor
         self.weights.load(by_kind.pop("weight"))
+        if self.average is not None:
+            self.average.load(by_kind.pop("average"))
         self.objective.load(by_kind.pop("objective", {}))
         for name, master in self.weights.masters.items():
             self.optimizer.state[master] = {
