@@ -132,7 +132,8 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "cpu": cpu_model(),
         "candidates": reranker.candidates,
-        "weight": reranker.weight,
+        "weight": reranker.mixture.weight,
+        "spread": reranker.mixture.spread,
         "results": results,
     }
     whole = not arguments.limit and arguments.model == "builtin"

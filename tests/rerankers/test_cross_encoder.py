@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragqa.errors import ConfigError, ModelError
-from ragqa.rerankers.cross_encoder import LEG, CrossEncoderReranker, combined
+from ragqa.rerankers.cross_encoder import LEG, CrossEncoderReranker, Mixture, combined
 from ragqa.rerankers.none import NoneReranker
 from ragqa.types import Hit, Passage, Query
 
@@ -21,12 +21,15 @@ unit = st.floats(0, 1)
 logits = st.floats(-20, 20)
 
 
-@given(st.lists(unit, min_size=1, max_size=8), st.lists(logits, max_size=8), unit)
+mixtures = st.builds(Mixture, unit, st.none() | st.floats(0.1, 40))
+
+
+@given(st.lists(unit, min_size=1, max_size=8), st.lists(logits, max_size=8), mixtures)
 def test_every_hit_stays_in_the_order_of_scores_between_0_and_1(
-    scores: list[float], said: list[float], weight: float
+    scores: list[float], said: list[float], mixture: Mixture
 ) -> None:
     before = hits_of(scores)
-    after = combined(before, said[: len(before)], weight)
+    after = combined(before, said[: len(before)], mixture)
     assert sorted(h.passage.id for h in after) == sorted(h.passage.id for h in before)
     values = [h.score for h in after]
     assert values == sorted(values, reverse=True)
@@ -42,11 +45,24 @@ def test_without_weight_the_order_stays_and_with_all_of_it_the_model_decides(
 ) -> None:
     before = hits_of(scores)
     mine = said[: len(before)]
-    assert [h.passage.id for h in combined(before, mine, 0.0)] == [h.passage.id for h in before]
-    alone = combined(before, mine, 1.0)
+    assert [h.passage.id for h in combined(before, mine, Mixture(0.0))] == [h.passage.id for h in before]
+    alone = combined(before, mine, Mixture(1.0))
     best = max(mine)
     if max(mine) - min(mine) > 1e-6:
         assert alone[0].legs[LEG] == pytest.approx(best, abs=1e-5)
+
+
+def test_a_model_that_hardly_tells_the_candidates_apart_leaves_them_in_order() -> None:
+    before = hits_of([0.8, 0.6])
+    mixture = Mixture(0.5, 10.0)
+    unsure, sure = combined(before, [1.0, 1.2], mixture), combined(before, [-3.0, 4.0], mixture)
+    assert [hit.score for hit in unsure] == pytest.approx([0.5 * (1 - 0.02) + 0.4, 0.5 + 0.3])
+    assert [hit.score for hit in sure] == pytest.approx([0.5 + 0.3, 0.5 * (1 - 0.7) + 0.4])
+    assert [hit.fused for hit in sure] == [0.6, 0.8]
+    (first, _) = combined(
+        before, [1.0, 1.2], Mixture(0.5)
+    )  # its own spread: the smallest difference is the whole one
+    assert first.fused == 0.6
 
 
 def test_no_reranker_is_a_reranker_that_changes_nothing() -> None:

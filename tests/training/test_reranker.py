@@ -17,7 +17,7 @@ from ragqa.indexing import build_index
 from ragqa.models.pair import PairModel
 from ragqa.models.span import SpanModel
 from ragqa.pipeline import load_pipeline
-from ragqa.rerankers.cross_encoder import FITTED, LEG, CrossEncoderReranker
+from ragqa.rerankers.cross_encoder import FITTED, LEG, CrossEncoderReranker, Mixture
 from ragqa.training.run import finetune
 from ragqa.training.settings import ReaderRun, RerankerRun, load_run
 from ragqa.types import Hit, Passage, Query
@@ -98,7 +98,10 @@ def test_training_learns_to_tell_passages_apart_and_fits_the_weight(
     assert fitted["ndcg@10"] > fitted["without"]
     assert fitted["weight"] > 0
     stored = json.loads((trained / FITTED).read_text())
-    assert stored["weight"] == fitted["weight"] == CrossEncoderReranker(model=str(trained)).weight
+    assert CrossEncoderReranker(model=str(trained)).mixture == Mixture(stored["weight"], stored["spread"])
+    assert CrossEncoderReranker(model=str(trained), weight=0.25).mixture == Mixture(0.25, stored["spread"])
+    assert stored["weight"] == fitted["weight"]
+    assert stored["spread"] > 0
 
 
 @pytest.mark.parametrize("name", plugins.names("tuning"))

@@ -2,10 +2,12 @@
 
 The new score is a convex combination, on [0, 1] as that of the retrievers:
 
-    weight · (s - min s) / (max s - min s)  +  (1 - weight) · fused score
+    weight · max(0, 1 - (max s - s) / spread)  +  (1 - weight) · fused score
 
-with the scores s that the model gives to the candidates of one query. The fused score stays among the ``legs``: a
-reader's weight and confidence were fitted on it.
+with the scores s that the model gives to the candidates of one query. The ``spread`` is that of a usual query, fitted
+in training: where the model hardly tells the candidates apart, the order stays that of the retrievers. Without a
+fitted one it is the query's own, max s - min s. The fused score stays among the ``legs``: a reader's weight and
+confidence were fitted on it.
 """
 
 import json
@@ -30,12 +32,27 @@ LEG = "reranker"
 """Under this name a hit's ``legs`` hold what the model itself said."""
 
 FITTED = "reranking.json"
-"""Beside the weights: the weight that served held-out questions best."""
-
-_DEFAULT_WEIGHT = 0.7
+"""Beside the weights: the ``Mixture`` that served held-out questions best."""
 
 _LONGEST_PAIR = 512
 """Tokens of question and passage together for a model of transformers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """How the model's scores join the fused ones: their ``weight``, and their ``spread`` for a usual query."""
+
+    weight: float = 0.7
+    spread: float | None = None
+
+    def of(self, scores: Sequence[float], fused: Sequence[float]) -> list[float]:
+        """The combined score of each candidate of a query, on [0, 1] as ``fused``."""
+        best = max(scores)
+        spread = self.spread or (best - min(scores)) or 1.0
+        return [
+            self.weight * max(0.0, 1 - (best - score) / spread) + (1 - self.weight) * other
+            for score, other in zip(scores, fused, strict=True)
+        ]
 
 
 class CrossEncoderReranker:
@@ -69,7 +86,8 @@ class CrossEncoderReranker:
             raise ConfigError(f"reranker.max_milliseconds = {max_milliseconds}", accepted="more than 0")
         folder = pretrained.folder_of("reranker", model)
         self.candidates = candidates
-        self.weight = _fitted_weight(folder) if weight is None else weight
+        fitted = fitted_mixture(folder)
+        self.mixture = fitted if weight is None else replace(fitted, weight=weight)
         self._budget = None if max_milliseconds is None else max_milliseconds / 1000
         self._seconds_per_token: float | None = None
         self._runtime = open_runtime("pair", folder, precision, device)
@@ -89,7 +107,7 @@ class CrossEncoderReranker:
             best = [-float("inf")] * one.read
             for owner in one.owners:
                 best[owner] = max(best[owner], next(scores))
-            found.append(combined(mine, best, self.weight))
+            found.append(combined(mine, best, self.mixture))
         return found
 
     def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
@@ -144,7 +162,7 @@ class _Asked:
     read: int
 
 
-def combined(hits: Sequence[Hit], scores: Sequence[float], weight: float) -> list[Hit]:
+def combined(hits: Sequence[Hit], scores: Sequence[float], mixture: Mixture) -> list[Hit]:
     """The first ``len(scores)`` hits by their combined score, best first, then the others as they were.
 
     Equal scores keep their order. No hit behind the read ones scores above them.
@@ -152,27 +170,24 @@ def combined(hits: Sequence[Hit], scores: Sequence[float], weight: float) -> lis
     read, behind = hits[: len(scores)], hits[len(scores) :]
     if not read:
         return list(hits)
-    low, high = min(scores), max(scores)
-    spread = (high - low) or 1.0
+    mixed = mixture.of(scores, [hit.score for hit in read])
     found = [
-        replace(
-            hit,
-            score=weight * (score - low) / spread + (1 - weight) * hit.score,
-            legs={**hit.legs, "fused": hit.score, LEG: score},
-        )
-        for hit, score in zip(read, scores, strict=True)
+        replace(hit, score=score, legs={**hit.legs, "fused": hit.score, LEG: said})
+        for hit, score, said in zip(read, mixed, scores, strict=True)
     ]
     found.sort(key=lambda hit: -hit.score)
     last = found[-1].score
     rest = [
-        replace(hit, score=min(last, (1 - weight) * hit.score), legs={**hit.legs, "fused": hit.score})
+        replace(hit, score=min(last, (1 - mixture.weight) * hit.score), legs={**hit.legs, "fused": hit.score})
         for hit in behind
     ]
     return [*found, *rest]
 
 
-def _fitted_weight(folder: Path) -> float:
+def fitted_mixture(folder: Path) -> Mixture:
+    """What training fitted for the model in ``folder``; a model from elsewhere has the default."""
     try:
-        return float(json.loads((folder / FITTED).read_text(encoding="utf-8"))["weight"])
+        values = json.loads((folder / FITTED).read_text(encoding="utf-8"))
+        return Mixture(float(values["weight"]), float(values["spread"]) if "spread" in values else None)
     except (OSError, ValueError, KeyError):
-        return _DEFAULT_WEIGHT
+        return Mixture()

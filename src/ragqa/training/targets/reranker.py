@@ -14,7 +14,7 @@ from ragqa.data.faults import OnBad
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
 from ragqa.models.placing import placed
-from ragqa.rerankers.cross_encoder import FITTED, combined
+from ragqa.rerankers.cross_encoder import FITTED, Mixture, combined, fitted_mixture
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pair import PairObjective
@@ -27,7 +27,8 @@ from ragqa.types import Example, Hit
 from ragqa.windows import lay_out, load_tokenizer, pad
 
 MEASURES: dict[str, Measure] = {"nDCG@10": ndcg(10), "recall@1": recall(1)}
-WEIGHTS = tuple(round(0.1 * tenth, 1) for tenth in range(11))
+WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
+_ALONE, _WITHOUT = Mixture(1.0), Mixture(0.0)
 _BATCH = 32
 
 
@@ -43,19 +44,24 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
         load_tokenizer(backbone.resolve(run.backbone)), negatives=run.negatives, listwise=run.listwise
     )
     retriever = searched(split, run.mining)
-    validation = shuffled([e for e in split.validation if e.positives], run.split_seed)
-    held_out = _Ranked.of(validation[: run.validation_questions], retriever, run.candidates)
+    held_out = shuffled([e for e in split.validation if e.positives], run.split_seed)
+    validation = _Ranked.of(held_out[: run.validation_questions], retriever, run.candidates)
     return Task(
         model,
         objective,
         mined(split, retriever, run.hard_negatives, run.mining, report),
         "nDCG@10",
-        lambda m: float(np.mean(held_out.scores(held_out.judged(m, objective), 1.0)["nDCG@10"])),
+        lambda m: validation.mean(validation.judged(m, objective), _ALONE),
         goes_on=goes_on(PairModel, run),
         save=lambda folder, tensors, best: store(
             PairModel, run, start, folder, tensors, {"best_validation_ndcg": round(best, 4)}
         ),
-        finish=lambda folder: _fit_weight(folder, held_out, objective, report),
+        finish=lambda folder: _fit(
+            folder,
+            _Ranked.of(held_out[: run.fitting_questions], retriever, run.candidates),
+            objective,
+            report,
+        ),
         compare=lambda folder: _compare(folder, split, retriever, run.candidates, objective),
     )
 
@@ -91,11 +97,15 @@ class _Ranked:
                 found[number][place] = max(found[number][place], score)
         return found
 
-    def scores(self, judged: Sequence[Sequence[float]], weight: float) -> Scores:
-        """Each measure for each question, when the model's word has ``weight``."""
+    def mean(self, judged: Sequence[Sequence[float]], mixture: Mixture) -> float:
+        """nDCG@10 over all questions."""
+        return float(np.mean(self.scores(judged, mixture)["nDCG@10"]))
+
+    def scores(self, judged: Sequence[Sequence[float]], mixture: Mixture) -> Scores:
+        """Each measure for each question, when what the model said is mixed so with the retrievers' scores."""
         found: dict[str, list[float]] = {name: [] for name in MEASURES}
         for example, hits, mine in zip(self.examples, self.hits, judged, strict=True):
-            ranked = combined(hits, mine, weight)
+            ranked = combined(hits, mine, mixture)
             ranking = [hit.passage.id for hit in ranked]
             right = {p.id: 1 for p in example.positives}
             for name, measure in MEASURES.items():
@@ -103,12 +113,18 @@ class _Ranked:
         return found
 
 
-def _fit_weight(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
-    """Store the weight with the best nDCG@10 on held-out questions; of equal ones the smallest."""
+def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
+    """Store how far apart the model's scores usually lie, and the weight with the best nDCG@10 (the least of such)."""
     judged = held_out.judged(placed(PairModel.load(folder)), objective)
-    curve = {w: float(np.mean(held_out.scores(judged, w)["nDCG@10"])) for w in WEIGHTS}
+    spread = round(float(np.mean([max(mine) - min(mine) for mine in judged if mine])), 3) or 1.0
+    curve = {w: held_out.mean(judged, Mixture(w, spread)) for w in WEIGHTS}
     weight = max(WEIGHTS, key=lambda w: (round(curve[w], 4), -w))
-    values = {"weight": weight, "ndcg@10 by weight": {str(w): round(v, 4) for w, v in curve.items()}}
+    values = {
+        "weight": weight,
+        "spread": spread,
+        "questions": len(judged),
+        "ndcg@10 by weight": {str(w): round(v, 4) for w, v in curve.items()},
+    }
     (folder / FITTED).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     report({"weight": weight, "ndcg@10": round(curve[weight], 4), "without": round(curve[0.0], 4)})
 
@@ -122,5 +138,4 @@ def _compare(
         return None
     ranked = _Ranked.of(asked, retriever, candidates)
     judged = ranked.judged(placed(PairModel.load(folder)), objective)
-    weight = float(json.loads((folder / FITTED).read_text(encoding="utf-8"))["weight"])
-    return compare(ranked.scores(judged, 0.0), ranked.scores(judged, weight))
+    return compare(ranked.scores(judged, _WITHOUT), ranked.scores(judged, fitted_mixture(folder)))
