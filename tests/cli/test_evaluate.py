@@ -74,6 +74,18 @@ def records_of(folder: str) -> dict[str, dict[str, Any]]:
     return {record["id"]: record for record in map(json.loads, lines)}
 
 
+def test_of_many_questions_that_are_left_out_a_file_names_all(ragqa: Any) -> None:
+    gone = [{**GONE, "id": f"gone {n}", "question": f"{GONE['question']} {n}"} for n in range(14)]
+    data = asked(BRIDGE, *gone, name="sold.jsonl")
+    done = ragqa("eval", "--data", data)
+    assert done.code == 0
+    named = [line for line in done.err.splitlines() if line.startswith("left out: ")]
+    assert len(named) == 11
+    assert named[-1] == "left out: 4 more; all are in evaluations/sold/left_out.txt"
+    listed = Path("evaluations/sold/left_out.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(":")[0] for line in listed] == [f"question 'gone {n}'" for n in range(14)]
+
+
 def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> None:
     data = asked(BRIDGE, OPENED, APPLE, UNKNOWN, GONE)
     done = ragqa("eval", "--data", data, "--set", "reader.threshold=0.0")
@@ -81,7 +93,7 @@ def test_every_question_has_a_verdict_and_the_report_is_whole(ragqa: Any) -> Non
     assert "left out: question 'gone': the index does not hold its answer (docs/sold.md)" in done.err
     folder = "evaluations/questions"
     assert done.out.splitlines()[-1] == f"{folder}/report.html"
-    assert {path.name for path in Path(folder).iterdir()} == FILES
+    assert {path.name for path in Path(folder).iterdir()} == FILES | {"left_out.txt"}
     records = records_of(folder)
     assert records.keys() == {"designer", "opened", "苹果", "unknown"}
     assert records["designer"]["verdict"] == Verdict.ANSWERED

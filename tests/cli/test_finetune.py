@@ -38,7 +38,7 @@ def test_a_dry_run_names_bad_lines_and_tells_the_plan(
     assert done.out == ""
     said = done.err.splitlines()
     assert said[0].startswith(
-        f"left out {questions} line 37: answer 'the moon' does not stand in the passage"
+        f"left out: {questions} line 37: answer 'the moon' does not stand in the passage"
     )
     assert "training questions 30  validation questions 3  test questions 3" in said
     assert any("steps" in line and "estimated minutes" in line for line in said)

@@ -1,7 +1,8 @@
 """``ragqa eval``: how good the answers are, how sure, and whose fault the wrong ones are."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from ragqa.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from ragqa.cli.left_out import LeftOut
     from ragqa.config import Config
     from ragqa.evaluating import Evaluation
 
@@ -29,6 +31,9 @@ GATE_CLOSED = 5
 """Exit code when a condition of ``--gate`` does not hold."""
 
 DEFAULT_OUTPUT = Path("evaluations")
+
+LEFT_OUT = "left_out.txt"
+"""In the folder of an evaluation: every question that could not be used, and why."""
 
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")]
 
@@ -271,24 +276,41 @@ def _evaluated(
     own_passage: bool = False,
 ) -> "Evaluation":
     """Ask the questions and write the report."""
-    from ragqa.cli.printing import complain, show_progress
+    from ragqa.cli.printing import show_progress
     from ragqa.evaluating import evaluate as run
     from ragqa.evaluating import write_report
     from ragqa.pipeline import load_pipeline
 
     data = _questions(data)
-    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+    with (
+        load_pipeline(index, asked_config(config, overrides), overrides) as pipeline,
+        _listed_left_out(folder) as left_out,
+    ):
         finished = run(
             pipeline,
             data,
             folder,
             limit=limit,
             own_passage=own_passage,
-            on_bad=lambda fault: complain(f"left out: {fault}"),
+            on_bad=left_out,
             progress=show_progress,
         )
     write_report(finished, f"{data.name} over {index}")
     return finished
+
+
+@contextmanager
+def _listed_left_out(folder: Path) -> Iterator["LeftOut"]:
+    """The questions that are left out are named, and all of them written into the folder."""
+    from ragqa.cli.left_out import LeftOut
+
+    left_out, listing = LeftOut(f"all are in {folder / LEFT_OUT}"), folder / LEFT_OUT
+    yield left_out
+    left_out.close()
+    if left_out.reasons:
+        listing.write_text("".join(f"{reason}\n" for reason in left_out.reasons), encoding="utf-8")
+    else:
+        listing.unlink(missing_ok=True)  # of an earlier run
 
 
 @app.command("robustness")
@@ -305,19 +327,22 @@ def robustness(
     as_json: Json = False,
 ) -> None:
     """Ask the same questions with typos, in other words and of passages that mislead; tell what each costs."""
-    from ragqa.cli.printing import complain, show_progress
+    from ragqa.cli.printing import show_progress
     from ragqa.evaluation.enduring import COLUMNS, rows
     from ragqa.pipeline import load_pipeline
     from ragqa.robustness import REPORT, probe
 
     folder = output or DEFAULT_OUTPUT / f"{data.stem}_robustness"
-    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+    with (
+        load_pipeline(index, asked_config(config, overrides), overrides) as pipeline,
+        _listed_left_out(folder) as left_out,
+    ):
         found = probe(
             pipeline,
             _questions(data),
             folder,
             limit=limit,
-            on_bad=lambda fault: complain(f"left out: {fault}"),
+            on_bad=left_out,
             progress=show_progress,
         )
     if as_json:

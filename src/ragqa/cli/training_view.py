@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ragqa.cli.left_out import LeftOut
 from ragqa.cli.printing import complain
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ class TrainingView:
         self._bar: Progress | None = None
         self._task: Any = None
         self._validation = ""
+        self._left_out = LeftOut("a run keeps all of them in its metrics.jsonl")
 
     def show(self, values: Mapping[str, Any]) -> None:
         """One report of the trainer."""
+        if values.keys() == {"left out"}:
+            self._left_out(values["left out"])
+            return
+        self._left_out.close()
         if "validation" in values:
             self._validation = f"{100 * values['validation']:.1f}"
         if "loss" in values and sys.stderr.isatty():

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,18 +43,22 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Fit fusion, top_k, retrieval weight and threshold to your documents, and write a configuration."""
-    from ragqa.cli.printing import complain, show_progress
+    from ragqa.cli.left_out import LeftOut
+    from ragqa.cli.printing import show_progress
     from ragqa.fitting import fit
     from ragqa.pipeline import load_pipeline
 
     _make_room(output)
-    with load_pipeline(index, asked_config(config, overrides), overrides) as pipeline:
+    with (
+        load_pipeline(index, asked_config(config, overrides), overrides) as pipeline,
+        closing(LeftOut("ragqa eval lists all")) as left_out,
+    ):
         fitted = fit(
             pipeline,
             data,
             limit=limit,
             max_risk=max_risk,
-            on_bad=lambda fault: complain(f"left out: {fault}"),
+            on_bad=left_out,
             progress=lambda stage, done, of: show_progress(done, of, stage),
         )
     _write(output, fitted.config)
