@@ -187,7 +187,7 @@ class RerankerRun(HeadedRun):
         MiningConfig(retriever="hybrid", last_rank=20), description="how negatives are found"
     )
     validation_questions: int = Field(150, ge=1)
-    fitting_questions: int = Field(600, ge=1, description="held-out ones, at most, that fit the weight")
+    fitting_questions: int = Field(300, ge=1, description="held-out ones, at most, that fit the weight")
     candidates: int = Field(10, ge=2, description="hits that are reordered for a held-out question")
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:

@@ -11,6 +11,7 @@ import torch
 
 from ragqa import backbone, data
 from ragqa.data.faults import OnBad
+from ragqa.evaluation.choosing import as_good, middle
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
 from ragqa.models.placing import placed
@@ -51,7 +52,7 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
         objective,
         mined(split, retriever, run.hard_negatives, run.mining, report),
         "nDCG@10",
-        lambda m: validation.mean(validation.judged(m, objective), _ALONE),
+        lambda m: float(np.mean(validation.scores(validation.judged(m, objective), _ALONE)["nDCG@10"])),
         goes_on=goes_on(PairModel, run),
         save=lambda folder, tensors, best: store(
             PairModel, run, start, folder, tensors, {"best_validation_ndcg": round(best, 4)}
@@ -97,10 +98,6 @@ class _Ranked:
                 found[number][place] = max(found[number][place], score)
         return found
 
-    def mean(self, judged: Sequence[Sequence[float]], mixture: Mixture) -> float:
-        """nDCG@10 over all questions."""
-        return float(np.mean(self.scores(judged, mixture)["nDCG@10"]))
-
     def scores(self, judged: Sequence[Sequence[float]], mixture: Mixture) -> Scores:
         """Each measure for each question, when what the model said is mixed so with the retrievers' scores."""
         found: dict[str, list[float]] = {name: [] for name in MEASURES}
@@ -114,19 +111,30 @@ class _Ranked:
 
 
 def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
-    """Store how far apart the model's scores usually lie, and the weight with the best nDCG@10 (the least of such)."""
+    """Store how far apart the model's scores usually lie, and the weight in the middle of those that serve well.
+
+    The weight is 0 where none is better than that beyond noise.
+    """
     judged = held_out.judged(placed(PairModel.load(folder)), objective)
     spread = round(float(np.mean([max(mine) - min(mine) for mine in judged if mine])), 3) or 1.0
-    curve = {w: held_out.mean(judged, Mixture(w, spread)) for w in WEIGHTS}
-    weight = max(WEIGHTS, key=lambda w: (round(curve[w], 4), -w))
+    scores = np.array([held_out.scores(judged, Mixture(w, spread))["nDCG@10"] for w in WEIGHTS]).T
+    passages = [example.positives[0].id for example in held_out.examples]
+    chosen = middle(as_good(scores, passages, floors=[0]), WEIGHTS, 0)
+    curve = {str(w): round(float(mean), 4) for w, mean in zip(WEIGHTS, scores.mean(axis=0), strict=True)}
     values = {
-        "weight": weight,
+        "weight": WEIGHTS[chosen],
         "spread": spread,
         "questions": len(judged),
-        "ndcg@10 by weight": {str(w): round(v, 4) for w, v in curve.items()},
+        "ndcg@10 by weight": curve,
     }
     (folder / FITTED).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    report({"weight": weight, "ndcg@10": round(curve[weight], 4), "without": round(curve[0.0], 4)})
+    report(
+        {
+            "weight": WEIGHTS[chosen],
+            "ndcg@10": round(float(scores[:, chosen].mean()), 4),
+            "without": round(float(scores[:, 0].mean()), 4),
+        }
+    )
 
 
 def _compare(
