@@ -9,7 +9,7 @@ from ragqa.data import distinct_passages, squad
 from ragqa.training.mining import Tally, mined, searched, with_hard_negatives
 from ragqa.training.retrieval import TermRetriever
 from ragqa.training.settings import MiningConfig
-from ragqa.training.splitting import by_document
+from ragqa.training.splitting import divide
 from ragqa.types import Example, Hit, Passage, Query, Span
 
 
@@ -56,7 +56,7 @@ def test_own_negatives_come_first_and_an_unanswered_question_keeps_only_its_own(
 
 def test_a_held_out_passage_is_never_a_negative(questions: Path) -> None:
     examples = squad.load(questions)
-    split = by_document(examples, 1, 1, seed=3)
+    split = divide(examples, 1, 1, seed=3)
     mining = MiningConfig()
     found = mined(split, searched(split, mining), 4, mining, lambda _: None)
     kept = {p.doc_id for p in distinct_passages(split.training)}

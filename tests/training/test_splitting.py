@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragqa.errors import TrainingError
-from ragqa.training.splitting import by_document, document_of
+from ragqa.training.splitting import divide, document_of
 from ragqa.types import Example, Passage, Query
 
 
@@ -22,26 +22,36 @@ EXAMPLES = [about(f"d{n % 23}", n, answerable=n % 4 != 0) for n in range(200)]
 def test_parts_share_no_document_and_lose_no_question(
     seed: int, validation: int | None, test: int | None
 ) -> None:
-    split = by_document(EXAMPLES, validation, test, seed)
+    split = divide(EXAMPLES, validation, test, seed)
     parts = [split.training, split.validation, split.test]
     documents = [{document_of(e) for e in part} for part in parts]
     assert not documents[0] & documents[1] | documents[0] & documents[2] | documents[1] & documents[2]
     assert sorted(e.query.id for part in parts for e in part) == sorted(e.query.id for e in EXAMPLES)
     assert len(documents[1]) == (2 if validation is None else validation)
     assert len(documents[2]) == (2 if test is None else test)
-    assert split == by_document(EXAMPLES, validation, test, seed)
+    assert split == divide(EXAMPLES, validation, test, seed)
 
 
 @given(st.integers(0, 99), st.sets(st.integers(0, 30), max_size=8))
 def test_documents_may_be_held_out_by_name(seed: int, numbers: set[int]) -> None:
     names = [f"d{number}" for number in sorted(numbers)]
-    split = by_document(EXAMPLES, names, 1, seed)
+    split = divide(EXAMPLES, names, 1, seed)
     assert {document_of(e) for e in split.validation} == {f"d{n}" for n in numbers if n < 23}
     assert len({document_of(e) for e in split.test}) == 1
 
 
+@given(st.integers(0, 99))
+def test_questions_about_the_same_documents_may_be_held_out(seed: int) -> None:
+    asked_twice = [*EXAMPLES, about("d0", 0, answerable=False)]
+    split = divide(asked_twice, 40, None, seed, "questions")
+    texts = [{e.query.text for e in part} for part in (split.training, split.validation, split.test)]
+    assert [len(part) for part in texts] == [140, 40, 20]
+    assert len(set().union(*texts)) == 200
+    assert {document_of(e) for e in split.validation} <= {document_of(e) for e in split.training}
+
+
 def test_questions_that_nothing_answers_are_split_too() -> None:
-    split = by_document(EXAMPLES, None, None, 1)
+    split = divide(EXAMPLES, None, None, 1)
     for part in (split.training, split.validation, split.test):
         assert any(not e.answers for e in part)
         assert any(e.answers for e in part)
@@ -51,4 +61,4 @@ def test_too_few_documents_are_refused() -> None:
     with pytest.raises(
         TrainingError, match=r"2 documents, of which 2 .* try: give each question its \"document\""
     ):
-        by_document([about("a", 1), about("b", 2)], None, None, 1)
+        divide([about("a", 1), about("b", 2)], None, None, 1)

@@ -58,7 +58,8 @@ class TrainingView:
         )
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Tell what is still untold, and leave the terminal as it was."""
+        self._left_out.close()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -33,7 +33,7 @@ from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
-from ragqa.training.splitting import by_document, document_of, shuffled
+from ragqa.training.splitting import divide, document_of, shuffled
 from ragqa.training.task import Report
 from ragqa.types import Example, Hit, Passage
 
@@ -252,7 +252,7 @@ def _label(
 
 def _held_out(run: JointRun, labels: Path) -> tuple[str, ...]:
     """The documents that validate in every round: a later one must not be judged on what an earlier one learned."""
-    split = by_document(data.read(labels), run.validation_documents, 0, run.split_seed)
+    split = divide(data.read(labels), run.validation_documents, 0, run.split_seed)
     return tuple(sorted({document_of(example) for example in split.validation}))
 
 

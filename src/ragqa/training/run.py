@@ -23,7 +23,7 @@ from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import ReaderRun, Run
-from ragqa.training.splitting import Split, by_document
+from ragqa.training.splitting import Split, divide
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
 from ragqa.training.trainer import Trainer
@@ -185,7 +185,7 @@ def _trained_share(model: nn.Module) -> dict[str, Any]:
 def _split(run: Run, report: Report) -> Split:
     left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
     examples = checking.consistent(_target(run).examples(run, left_out), left_out)
-    split = by_document(examples, run.validation_documents, run.test_documents, run.split_seed)
+    split = divide(examples, run.validation_documents, run.test_documents, run.split_seed, run.hold_out)
     report(
         {
             "training_questions": len(split.training),

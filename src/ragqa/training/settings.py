@@ -20,6 +20,7 @@ from ragqa.config import PluginSpec
 from ragqa.errors import ConfigError
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
+from ragqa.training.splitting import Unit
 
 
 class MiningConfig(BaseModel):
@@ -93,6 +94,10 @@ class Run(Described):
     )
     test_documents: int | None = Field(
         None, ge=0, description="documents for the comparison before / after; default: a tenth"
+    )
+    hold_out: Unit = Field(
+        "documents",
+        description="what is put aside: whole documents, or questions about documents that training sees, too",
     )
     validation_questions: int = Field(600, ge=1)
     schedule: Schedule | None = Field(None, description="default: by the number of questions")

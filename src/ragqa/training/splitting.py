@@ -1,8 +1,13 @@
-"""Questions → training, validation and test, with whole documents on one side, so that nothing leaks."""
+"""Questions → training, validation and test: whole documents on one side, or questions about the same documents.
+
+Whole documents tell how a model does on documents that nobody has asked about; what it learns of a document helps no
+other. Questions tell how it does when the same documents are asked about again.
+"""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ragqa.errors import TrainingError
 from ragqa.types import Example
@@ -10,7 +15,7 @@ from ragqa.types import Example
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Three parts that share no document that a question was written about.
+    """Three parts that share no unit: no document that a question was written about, or no question.
 
     Validation picks the weights and fits the confidence; test only judges.
     """
@@ -29,40 +34,53 @@ def document_of(example: Example) -> str:
     return passages[0].doc_id if passages else f"question {example.query.text}"
 
 
-def by_document(
-    examples: Sequence[Example], validation: int | Sequence[str] | None, test: int | None, seed: int
+def _question(example: Example) -> str:
+    return example.query.text
+
+
+Unit = Literal["documents", "questions"]
+_UNITS: Mapping[Unit, Callable[[Example], str]] = {"documents": document_of, "questions": _question}
+
+
+def divide(
+    examples: Sequence[Example],
+    validation: int | Sequence[str] | None,
+    test: int | None,
+    seed: int,
+    unit: Unit = "documents",
 ) -> Split:
     """Split ``examples``, each part in its old order.
 
     Args:
-        validation, test: documents in that part, how many or, of validation, which; None for a tenth of all, at
-            least one.
+        validation, test: documents (or questions) in that part, how many or, of validation, which; None for a tenth
+            of all, at least one.
 
     Raises:
         TrainingError: no document would be left to train on.
     """
-    documents = sorted({document_of(e) for e in examples})
-    tenth = max(1, len(documents) // 10)
+    unit_of = _UNITS[unit]
+    units = sorted({unit_of(e) for e in examples})
+    tenth = max(1, len(units) // 10)
     test = tenth if test is None else test
     named: Sequence[str] = ()
     if validation is None or isinstance(validation, int):
         validation = tenth if validation is None else validation
     else:
-        named = [name for name in documents if name in set(validation)]
+        named = [name for name in units if name in set(validation)]
         validation = len(named)
-    if validation + test >= len(documents):
+    if validation + test >= len(units):
         raise TrainingError(
-            f"{len(documents)} documents, of which {validation + test} should be held out",
-            accepted="more documents than that: questions of one document are never split",
+            f"{len(units)} {unit}, of which {validation + test} should be held out",
+            accepted=f"more {unit} than that",
             next_step='give each question its "document", or leave that field out to split by passage',
         )
-    random.Random(seed).shuffle(documents)
-    documents = [*named, *(name for name in documents if name not in named)]
-    held_out = dict.fromkeys(documents[:validation], "validation")
-    held_out |= dict.fromkeys(documents[validation : validation + test], "test")
+    random.Random(seed).shuffle(units)
+    units = [*named, *(name for name in units if name not in named)]
+    held_out = dict.fromkeys(units[:validation], "validation")
+    held_out |= dict.fromkeys(units[validation : validation + test], "test")
     parts: dict[str, list[Example]] = {"training": [], "validation": [], "test": []}
     for example in examples:
-        parts[held_out.get(document_of(example), "training")].append(example)
+        parts[held_out.get(unit_of(example), "training")].append(example)
     return Split(*(tuple(part) for part in parts.values()))
 
 
