@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class TestSet:
     queries: Mapping[str, str]
     qrels: Qrels
     measures: Mapping[str, Measure]
+    asked_before: frozenset[str] = frozenset()
+    """Rows that training queries ask for as well."""
 
 
 def beir_set(folder: Path, split: str) -> TestSet:
@@ -74,8 +76,13 @@ def sets_of(folder: Path) -> list[TestSet]:
     """SciFact's training queries are a set of their own."""
     if folder.name == "squad":
         return [squad_set(folder)]
+    test = beir_set(folder, "test")
+    if folder.name != "scifact":
+        return [test]
+    train = beir_set(folder, "train")
     return [
-        beir_set(folder, split) for split in (("train", "test") if folder.name == "scifact" else ("test",))
+        train,
+        replace(test, asked_before=frozenset(row for judged in train.qrels.values() for row in judged)),
     ]
 
 
@@ -131,6 +138,10 @@ def measured(test: TestSet, dense: Sequence[fusion.Leg], lexical: Sequence[fusio
     for name, ranking in rankings.items():
         run = run_of(test, ranking)
         figures[name] = {m: round(mean(measure, run, test.qrels), 4) for m, measure in test.measures.items()}
+        for part, qrels in _parts(test):
+            figures[name] |= {
+                f"{m}, {part}": round(mean(measure, run, qrels), 4) for m, measure in test.measures.items()
+            }
     first = next(iter(test.measures))
     figures[f"{first} by dense_weight"] = {
         str(w): round(
@@ -140,6 +151,18 @@ def measured(test: TestSet, dense: Sequence[fusion.Leg], lexical: Sequence[fusio
         for w in WEIGHTS
     }
     return {"passages": len(test.passages), "queries": len(test.queries), **figures}
+
+
+def _parts(test: TestSet) -> list[tuple[str, Qrels]]:
+    """Where training queries have documents in common with the test: queries for such, and for others alone."""
+    if not test.asked_before:
+        return []
+    known = {q for q, judged in test.qrels.items() if test.asked_before & judged.keys()}
+    parts = {
+        f"{len(known)} queries for documents that training asks for": known,
+        f"{len(test.qrels) - len(known)} for others": test.qrels.keys() - known,
+    }
+    return [(name, {q: test.qrels[q] for q in queries}) for name, queries in parts.items()]
 
 
 def main() -> None:
