@@ -34,6 +34,13 @@ TrainTop = Annotated[
     int | None,
     typer.Option("--train-top", min=0, help="Train so many of the last layers only, and the head."),
 ]
+HoldOut = Annotated[
+    str | None,
+    typer.Option(
+        "--hold-out",
+        help="What judges the run: documents (the default), or questions about documents it saw.",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", help="Folder of the run (default: runs/TARGET).")]
 Search = Annotated[
     int | None,
@@ -59,12 +66,19 @@ def _enrol(target: str, description: str, usage: str) -> None:
         tuning: Tuning = None,
         freeze: Freeze = None,
         train_top: TrainTop = None,
+        hold_out: HoldOut = None,
         output: Output = None,
         search: Search = None,
         resume: Resume = False,
         dry_run: DryRun = False,
     ) -> None:
-        which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
+        which = {
+            "backbone": backbone,
+            "tuning": tuning,
+            "freeze": _names(freeze),
+            "train_top": train_top,
+            "hold_out": hold_out,
+        }
         _train(_run(target, data, config, output=output, **which), usage, resume, dry_run, search)
 
 
@@ -89,6 +103,7 @@ def retriever(
     ] = None,
     freeze: Freeze = None,
     train_top: TrainTop = None,
+    hold_out: HoldOut = None,
     output: Output = None,
     search: Search = None,
     resume: Resume = False,
@@ -100,6 +115,7 @@ def retriever(
         "tuning": tuning,
         "freeze": _names(freeze),
         "train_top": train_top,
+        "hold_out": hold_out,
         "both_sides": both_sides,
     }
     run = _run("retriever", data, config, output=output, **which)
@@ -275,9 +291,10 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
 
     Raises:
         UsageError: neither data nor a file.
+        ConfigError: a setting that does not fit.
     """
     from ragqa.errors import UsageError
-    from ragqa.training.settings import RUNS, JointRun, ReaderRun, load_run
+    from ragqa.training.settings import RUNS, JointRun, ReaderRun, load_run, run_of
 
     kind: Any = {**RUNS, JointRun.target: JointRun}[target]
     if config is None and not data:
@@ -290,4 +307,4 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
     if config is not None:
         return load_run(config, kind, given)
     goes_on = kind is ReaderRun and "backbone" not in given
-    return kind(**given, **({"start_from": "builtin"} if goes_on else {}))
+    return run_of(kind, {**given, **({"start_from": "builtin"} if goes_on else {})}, "the command line")

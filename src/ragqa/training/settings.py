@@ -475,12 +475,25 @@ def load_run(path: Path, kind: type[RunType], given: Mapping[str, Any] | None = 
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return kind.model_validate({**values, **given} if given and isinstance(values, dict) else values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise ConfigError(
             f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
         ) from fault
+    return run_of(kind, {**values, **given} if given and isinstance(values, dict) else values, str(path))
+
+
+def run_of(kind: type[RunType], values: Any, source: str) -> RunType:
+    """The run of that ``kind`` with these settings, which come from ``source``.
+
+    Raises:
+        ConfigError: a setting that does not fit.
+    """
+    try:
+        return kind.model_validate(values)
     except ValidationError as fault:
         first = fault.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(f"{path}: {where}: {first['msg']}", accepted=", ".join(kind.model_fields)) from None
+        where, said = ".".join(map(str, first["loc"])) or "the file", first["msg"]
+        wanted = said.removeprefix("Input should be ")
+        if wanted != said:
+            raise ConfigError(f"{source}: {where} is {first['input']!r}", accepted=wanted) from None
+        raise ConfigError(f"{source}: {where}: {said}", accepted=", ".join(kind.model_fields)) from None
