@@ -103,9 +103,9 @@ def test_a_file_that_is_not_there_is_one_line(ragqa: Any, tmp_path: Path) -> Non
 
 def test_a_setting_that_does_not_fit_is_one_line(ragqa: Any, questions: Path) -> None:
     done = ragqa("finetune", "retriever", "--data", str(questions), "--hold-out", "papers", "--dry-run")
-    assert done.code == 1
+    assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line == "the command line: hold_out is 'papers'; accepted: 'documents' or 'questions'"
+    assert line == "ragqa: the command line: hold_out is 'papers'; accepted: 'documents' or 'questions'"
 
 
 def test_the_help_names_every_tuning() -> None:
