@@ -13,6 +13,7 @@ from ragqa.evaluation.choosing import (
     least_risk,
     middle,
     nearest,
+    smoothed,
     standard_error,
     threshold_for_risk,
     wilson,
@@ -53,6 +54,13 @@ def test_of_equally_good_values_the_nearest_or_the_middle_of_the_plateau_is_take
 def test_a_difference_too_small_to_matter_changes_nothing_however_sure_it_is() -> None:
     assert choose(scores(0.5, 0.5, 0.5, 0.5015, 0.5), present=2) == (2, 2)
     assert choose(scores(0.5, 0.5, 0.5, 0.5025, 0.5), present=2) == (3, 3)
+
+
+def test_a_lucky_value_is_not_the_height_of_a_smoothed_curve() -> None:
+    curve = np.array([0.1, 0.9, 0.1, 0.4, 0.6, 0.6, 0.5, 0.3])
+    assert smoothed(curve) == pytest.approx([1.1 / 3, 0.375, 0.42, 0.52, 0.44, 0.48, 0.5, 1.4 / 3])
+    assert int(smoothed(curve, reach=0).argmax()) == 1
+    assert smoothed(np.full(4, 0.25)) == pytest.approx([0.25] * 4)
 
 
 def test_a_floor_holds_whatever_the_noise() -> None:

@@ -61,6 +61,14 @@ def middle(good: Flags, values: Sequence[float], present: int) -> int:
     return min(widest, key=lambda k: (abs(values[k] - centre), abs(values[k] - values[present])))
 
 
+def smoothed(means: Floats, reach: int = 2) -> Floats:
+    """Each value's mean over itself and up to ``reach`` neighbours on either side, (K,).
+
+    For a curve of many close values: the best of them by itself is often a lucky one.
+    """
+    return np.array([means[max(0, k - reach) : k + reach + 1].mean() for k in range(len(means))])
+
+
 def standard_error(values: Floats, groups: Sequence[str]) -> float:
     """Of the mean of ``values``, (N,), whose groups are independent and whose members need not be.
 

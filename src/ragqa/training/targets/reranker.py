@@ -11,7 +11,7 @@ import torch
 
 from ragqa import backbone, data
 from ragqa.data.faults import OnBad
-from ragqa.evaluation.choosing import as_good, middle
+from ragqa.evaluation.choosing import as_good, smoothed
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
 from ragqa.models.placing import placed
@@ -111,16 +111,19 @@ class _Ranked:
 
 
 def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
-    """Store how far apart the model's scores usually lie, and the weight in the middle of those that serve well.
+    """Store how far apart the model's scores usually lie, and the weight where the smoothed curve of nDCG@10 is highest.
 
-    The weight is 0 where none is better than that beyond noise.
+    It is 0 where that is as good within noise.
     """
     judged = held_out.judged(placed(PairModel.load(folder)), objective)
     spread = round(float(np.mean([max(mine) - min(mine) for mine in judged if mine])), 3) or 1.0
     scores = np.array([held_out.scores(judged, Mixture(w, spread))["nDCG@10"] for w in WEIGHTS]).T
     passages = [example.positives[0].id for example in held_out.examples]
-    chosen = middle(as_good(scores, passages, floors=[0]), WEIGHTS, 0)
-    curve = {str(w): round(float(mean), 4) for w, mean in zip(WEIGHTS, scores.mean(axis=0), strict=True)}
+    means = scores.mean(axis=0)
+    chosen = int(smoothed(means).argmax())
+    if as_good(scores[:, [0, chosen]], passages)[0]:
+        chosen = 0
+    curve = {str(w): round(float(mean), 4) for w, mean in zip(WEIGHTS, means, strict=True)}
     values = {
         "weight": WEIGHTS[chosen],
         "spread": spread,
@@ -131,8 +134,8 @@ def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Repo
     report(
         {
             "weight": WEIGHTS[chosen],
-            "ndcg@10": round(float(scores[:, chosen].mean()), 4),
-            "without": round(float(scores[:, 0].mean()), 4),
+            "ndcg@10": round(float(means[chosen]), 4),
+            "without": round(float(means[0]), 4),
         }
     )
 
