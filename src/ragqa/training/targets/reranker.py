@@ -111,7 +111,7 @@ class _Ranked:
 
 
 def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Report) -> None:
-    """Store how far apart the model's scores usually lie, and the weight where the smoothed curve of nDCG@10 is highest.
+    """Store how far apart the model's scores usually lie, and the weight that the smoothed curve of nDCG@10 favours.
 
     It is 0 where that is as good within noise.
     """
