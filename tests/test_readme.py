@@ -45,7 +45,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"\.?[\w-]+(?:[/.][\w.*-]+)*/?")
 _FILE = re.compile(r"[\w-]+\.(?:py|md|toml|yaml|txt)")
 _MADE_BY_COMMANDS = ("runs/", "indexes/", "evaluations/", "conversations/", ".venv/", "model/", "shared/")
-_LEFT_BY_COMMANDS = frozenset({"report.md", "run.txt", "qrels.txt"})
+_LEFT_BY_COMMANDS = frozenset({"report.md", "run.txt", "qrels.txt", "left_out.txt"})
 _OUTPUT = re.compile(
     r"(?<=<!-- output -->\n```console\n)\$ ([^\n]+)\n(.*?)\$ echo \$\?\n(\d+)\n(?=```)", re.DOTALL
 )
