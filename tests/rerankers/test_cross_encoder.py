@@ -59,10 +59,8 @@ def test_a_model_that_hardly_tells_the_candidates_apart_leaves_them_in_order() -
     assert [hit.score for hit in unsure] == pytest.approx([0.5 * (1 - 0.02) + 0.4, 0.5 + 0.3])
     assert [hit.score for hit in sure] == pytest.approx([0.5 + 0.3, 0.5 * (1 - 0.7) + 0.4])
     assert [hit.fused for hit in sure] == [0.6, 0.8]
-    (first, _) = combined(
-        before, [1.0, 1.2], Mixture(0.5)
-    )  # its own spread: the smallest difference is the whole one
-    assert first.fused == 0.6
+    # With its own spread the smallest difference is the whole one.
+    assert combined(before, [1.0, 1.2], Mixture(0.5))[0].fused == 0.6
 
 
 def test_no_reranker_is_a_reranker_that_changes_nothing() -> None:

@@ -176,6 +176,11 @@ def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
     ("change", "error", "says"),
     [
         ({"retriever": {"output": "x"}}, ConfigError, "retriever.output is decided by the joint run"),
+        (
+            {"retriever": {"hold_out": "questions"}},
+            ConfigError,
+            "retriever.hold_out is decided by the joint run",
+        ),
         ({"reader": {"hard_negatves": 1}}, ConfigError, "reader.hard_negatves"),
         (
             {"retriever": {"both_sides": True, "tuning": "adapter"}},

@@ -62,3 +62,5 @@ def test_too_few_documents_are_refused() -> None:
         TrainingError, match=r"2 documents, of which 2 .* try: give each question its \"document\""
     ):
         divide([about("a", 1), about("b", 2)], None, None, 1)
+    with pytest.raises(TrainingError, match=r"2 questions, of which 2 .* try: write more questions"):
+        divide([about("a", 1), about("a", 2)], None, None, 1, "questions")

@@ -377,7 +377,7 @@ class RetrieverRun(Run):
 
 
 _OF_THE_JOINT_RUN = frozenset(
-    {"data", "output", "max_questions", "validation_documents", "test_documents", "split_seed"}
+    {"data", "output", "max_questions", "validation_documents", "test_documents", "hold_out", "split_seed"}
 )
 
 

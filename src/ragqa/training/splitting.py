@@ -40,6 +40,10 @@ def _question(example: Example) -> str:
 
 Unit = Literal["documents", "questions"]
 _UNITS: Mapping[Unit, Callable[[Example], str]] = {"documents": document_of, "questions": _question}
+_MORE: Mapping[Unit, str] = {
+    "documents": 'give each question its "document", or leave that field out to split by passage',
+    "questions": "write more questions, or hold fewer of them out",
+}
 
 
 def divide(
@@ -56,7 +60,7 @@ def divide(
             of all, at least one.
 
     Raises:
-        TrainingError: no document would be left to train on.
+        TrainingError: nothing would be left to train on.
     """
     unit_of = _UNITS[unit]
     units = sorted({unit_of(e) for e in examples})
@@ -72,7 +76,7 @@ def divide(
         raise TrainingError(
             f"{len(units)} {unit}, of which {validation + test} should be held out",
             accepted=f"more {unit} than that",
-            next_step='give each question its "document", or leave that field out to split by passage',
+            next_step=_MORE[unit],
         )
     random.Random(seed).shuffle(units)
     units = [*named, *(name for name in units if name not in named)]
