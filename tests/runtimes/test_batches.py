@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.runtimes.batches import pad, plan
+from ragqa.runtimes.batches import pad, plan, widened
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=200)
 
@@ -43,3 +43,18 @@ def test_padding_hides_behind_the_mask(rows: list[list[int]]) -> None:
     assert not ids[mask == 0].any()
     assert not kinds.any()
     assert all(np.all(np.diff(seen) <= 0) for seen in mask)  # tokens first, padding after
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 30000), min_size=1, max_size=40), min_size=1, max_size=8),
+    st.integers(1, 16),
+)
+def test_a_widened_batch_has_more_padding_and_nothing_else(rows: list[list[int]], step: int) -> None:
+    batch = pad(rows)
+    wide = widened(batch, step)
+    width = batch.ids.shape[1]
+    for before, after in zip(batch, wide, strict=True):
+        assert after.shape[1] % step == 0
+        assert width <= after.shape[1] < width + step
+        assert (after[:, :width] == before).all()
+        assert not after[:, width:].any()

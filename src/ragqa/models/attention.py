@@ -26,18 +26,18 @@ def plain_attention(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """query, key, value (N, H, L, D) and a mask that broadcasts to (N, 1, L, L) → (N, L, H, D) and weights."""
-    n, heads, length, size = query.shape
-    flat = (n * heads, length, size)
-    query = (query * (scaling or size**-0.5)).reshape(flat)
-    keys = key.reshape(flat).transpose(1, 2)
+    """query (N, H, Q, D), key, value (N, H, L, D), a mask that broadcasts to (N, 1, Q, L) → (N, Q, H, D), weights."""
+    n, heads, asked, size = query.shape
+    length = key.shape[2]
+    query = (query * (scaling or size**-0.5)).reshape(n * heads, asked, size)
+    keys = key.reshape(n * heads, length, size).transpose(1, 2)
     if attention_mask is None:
         scores = torch.bmm(query, keys)
     else:
-        bias = _additive(attention_mask, query.dtype).expand(n, heads, length, length)
-        scores = torch.baddbmm(bias.reshape(n * heads, length, length), query, keys)
+        bias = _additive(attention_mask, query.dtype).expand(n, heads, asked, length)
+        scores = torch.baddbmm(bias.reshape(n * heads, asked, length), query, keys)
     weights = torch.softmax(scores, -1)
-    mixed = torch.bmm(weights, value.reshape(flat)).view(n, heads, length, size)
+    mixed = torch.bmm(weights, value.reshape(n * heads, length, size)).view(n, heads, asked, size)
     return mixed.transpose(1, 2).contiguous(), weights
 
 

@@ -62,10 +62,12 @@ class Headed(nn.Module):
         self.encoder.config.num_hidden_layers = count
         return kept
 
-    def hidden(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> Tensor:
-        """The encoder's last layer, (N, L, D)."""
+    def hidden(self, ids: Tensor, mask: Tensor, kinds: Tensor, **named: Any) -> Tensor:
+        """The encoder's last layer, (N, L, D); what is ``named`` is passed on to it."""
         segments = {"token_type_ids": kinds} if self.segmented else {}
-        found: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **segments).last_hidden_state
+        found: Tensor = self.encoder(
+            input_ids=ids, attention_mask=mask, **segments, **named
+        ).last_hidden_state
         return found
 
     @classmethod

@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 from ragqa import pretrained
 from ragqa.errors import ModelError
 from ragqa.models.headed import Headed
+from ragqa.models.last_layer import can_read_first_only
 from ragqa.models.loading import load_transformer, takes_segments
 
 
@@ -21,8 +22,12 @@ class PairModel(Headed):
     kind: ClassVar[str] = "pair"
     outputs: ClassVar[int] = 1
 
+    def __init__(self, encoder: Any, hidden: int) -> None:
+        super().__init__(encoder, hidden)
+        self._named = {"first_only": True} if can_read_first_only(encoder) else {}
+
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
-        return (self.head(self.hidden(ids, mask, kinds)[:, 0]).float().squeeze(-1),)
+        return (self.head(self.hidden(ids, mask, kinds, **self._named)[:, 0]).float().squeeze(-1),)
 
 
 class Classifier(nn.Module):
@@ -35,10 +40,11 @@ class Classifier(nn.Module):
         super().__init__()
         self.network = network
         self.segmented = takes_segments(network)
+        self._named = {"first_only": True} if can_read_first_only(network) else {}
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
-        segments = {"token_type_ids": kinds} if self.segmented else {}
-        logits = self.network(input_ids=ids, attention_mask=mask, **segments).logits.float()
+        named = {"token_type_ids": kinds, **self._named} if self.segmented else self._named
+        logits = self.network(input_ids=ids, attention_mask=mask, **named).logits.float()
         return (logits[:, -1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0],)
 
 

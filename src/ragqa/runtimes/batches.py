@@ -54,6 +54,12 @@ def pad(rows: Sequence[Sequence[int]]) -> Batch:
     return Batch(ids, mask, np.zeros_like(ids))
 
 
+def widened(batch: tuple[Ints, Ints, Ints], step: int) -> Batch:
+    """The batch with columns of padding up to the next multiple of ``step``."""
+    missing = -batch[0].shape[1] % step
+    return Batch(*(np.pad(part, ((0, 0), (0, missing))) for part in batch))
+
+
 def feed(model: Any, batch: tuple[Ints, Ints, Ints]) -> dict[str, Ints]:
     """The inputs of a compiled ``model`` by name; one without token types has no such input."""
     named = Batch(*batch)._asdict()
