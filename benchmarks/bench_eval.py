@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragqa.cli.evaluate import BASELINES, NO_RETRIEVAL, settings_of_baseline
+from ragqa.cli.evaluate_variants import BASELINES, NO_RETRIEVAL, settings_of_baseline
 from ragqa.data import distinct_passages, race, squad
 from ragqa.devices import cpu_model, threads
 from ragqa.evaluating import OWN, TIMES, evaluate, write_report

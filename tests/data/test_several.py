@@ -8,7 +8,8 @@ import pytest
 
 from ragqa import data
 from ragqa.errors import ConfigError, DataError
-from ragqa.training.settings import ReaderRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import ReaderRun
 
 LEASE = "The lease ends in May. Rent is due on the first day."
 

@@ -19,7 +19,8 @@ from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
 from ragqa.training.objectives.choice import ChoiceObjective, choice_loss
 from ragqa.training.run import finetune
-from ragqa.training.settings import ChoiceRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import ChoiceRun
 from ragqa.training.targets.choice import CLASSES, judged
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.windows import load_tokenizer

@@ -33,7 +33,8 @@ from ragqa.prompting import Prompter
 from ragqa.readers.generative import GenerativeReader
 from ragqa.training.objectives.generation import WritingObjective
 from ragqa.training.run import finetune
-from ragqa.training.settings import GeneratorRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import GeneratorRun
 from ragqa.training.targets.generator import written_scores
 from ragqa.types import Example, Hit, Passage, Query
 

@@ -18,7 +18,8 @@ from ragqa.indexing import build_index
 from ragqa.pretrained import read_calibration
 from ragqa.training.joint import LABELS, finetune_jointly, plan_jointly
 from ragqa.training.run import finetune
-from ragqa.training.settings import JointRun, ReaderRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import JointRun, ReaderRun
 from ragqa.training.task import Report
 
 

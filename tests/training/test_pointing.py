@@ -24,7 +24,8 @@ from ragqa.sources import ANSWER, ASK
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.pointing import pointed_scores
 from ragqa.training.run import finetune
-from ragqa.training.settings import GeneratorRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import GeneratorRun
 from ragqa.types import Example, Hit, Passage, Query, Span
 from ragqa.windows import load_tokenizer
 from ragqa.writing import PointerWriter, open_pointer

@@ -24,7 +24,8 @@ from ragqa.models.generator import Generator, load_writer_tokenizer
 from ragqa.training.objectives.continuation import ContinuationObjective
 from ragqa.training.objectives.masked import MaskedObjective
 from ragqa.training.run import finetune
-from ragqa.training.settings import PretrainRun, ReaderRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import PretrainRun, ReaderRun
 from ragqa.training.targets.pretrain import expected
 from ragqa.types import Example, Passage, Query
 from ragqa.windows import load_tokenizer

@@ -19,7 +19,8 @@ from ragqa.models.span import SpanModel
 from ragqa.pipeline import load_pipeline
 from ragqa.rerankers.cross_encoder import FITTED, LEG, CrossEncoderReranker, Mixture
 from ragqa.training.run import finetune
-from ragqa.training.settings import ReaderRun, RerankerRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import ReaderRun, RerankerRun
 from ragqa.types import Hit, Passage, Query
 
 SCHEDULE = {"epochs": 30, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 15}

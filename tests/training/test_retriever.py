@@ -15,7 +15,8 @@ from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerE
 from ragqa.errors import ConfigError, TrainingError
 from ragqa.models.bi_encoder import load_encoder
 from ragqa.training.run import finetune
-from ragqa.training.settings import RetrieverRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import RetrieverRun
 
 QUESTIONS = ["Where does the walrus of group 1 live?", "How often was the toad of group 2 seen?"]
 

@@ -18,7 +18,8 @@ from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import SPAN_FEATURES
 from ragqa.training.run import calibrate_reader, finetune, plan
-from ragqa.training.settings import ReaderRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import ReaderRun
 from ragqa.types import Hit, Passage, Query
 
 KILL_AT = 5

@@ -14,7 +14,8 @@ from ragqa.errors import ModelError, PluginError, TrainingError
 from ragqa.models.span import SpanModel, load_span
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.run import finetune
-from ragqa.training.settings import ReaderRun, load_run
+from ragqa.training.run_files import load_run
+from ragqa.training.settings import ReaderRun
 from ragqa.types import Hit, Passage, Query
 
 TUNINGS = plugins.names("tuning")

@@ -294,7 +294,8 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
         ConfigError: a setting that does not fit.
     """
     from ragqa.errors import UsageError
-    from ragqa.training.settings import RUNS, JointRun, ReaderRun, load_run, run_of
+    from ragqa.training.run_files import load_run, run_of
+    from ragqa.training.settings import RUNS, JointRun, ReaderRun
 
     kind: Any = {**RUNS, JointRun.target: JointRun}[target]
     if config is None and not data:
