@@ -22,6 +22,7 @@ from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.targets.choice import CLASSES, judged
+from ragqa.training.teaching import Lesson, lessons
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.windows import load_tokenizer
 
@@ -196,3 +197,98 @@ def test_a_question_with_options_is_asked_of_an_index(trained: Path, tmp_path: P
         answer = pipeline.ask("Where does the walrus live?", choices=("the desert", "the harbour"))
     assert answer.text == "the harbour"
     assert answer.citations[0].doc_id == "docs/notes.txt"
+
+
+def test_teachers_score_each_option_and_options_of_other_questions(trained: Path) -> None:
+    places = ("the harbour", "the meadow", "the desert", "the island")
+    asked = [
+        Example(Query(f"Where does the {animal} live?", animal, places[n : n + 2]), choice=0)
+        for n, animal in enumerate(ANIMALS[:3])
+    ]
+    read = Example(Query("Where is it?", "read", places), (), (Passage("a", 0, len(TEXT), TEXT),), choice=0)
+    found = lessons([*asked, read], [str(trained), str(trained)], others=2, seed=1)
+    assert list(found) == list(ANIMALS[:3])  # what comes with a passage tells itself
+    objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(trained)))
+    model = ChoiceModel.load(trained)
+    for example in asked:
+        lesson = found[example.query.id]
+        assert lesson.options[:2] == example.query.choices
+        assert len(set(lesson.options)) == 4
+        ((_, scores),) = judged(
+            model, objective, [Example(Query(example.query.text, "x", lesson.options), choice=0)]
+        )
+        assert lesson.scores == pytest.approx(scores - np.logaddexp.reduce(scores[:2]), abs=0.05)
+    again = lessons(asked, [str(trained)], others=2, seed=1)
+    assert [lesson.options for lesson in again.values()] == [lesson.options for lesson in found.values()]
+    assert not lessons(asked, [], others=2, seed=1)
+
+
+def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:
+    options = ("the harbour", "the meadow", "the desert")
+    example = Example(Query("Where does the toad live?", "toad", options), choice=1)
+    lesson = Lesson((*options, "a valley", "an island"), np.arange(5, dtype=np.float32))
+    tokenizer = load_tokenizer(pretrained.backbone_of(trained))
+    taught, plain = ChoiceObjective(tokenizer, lessons={"toad": lesson}), ChoiceObjective(tokenizer)
+    every = Example(Query("Where does the toad live?", "x", lesson.options), choice=1)
+    for objective in (taught, plain):
+        objective.prepare([example, every])
+    rng = np.random.default_rng(3)
+    whole = plain.group(every, rng)
+    assert whole is not None
+    windows = [option[0].ids.tolist() for option in whole.options]
+    drawn = set()
+    for _ in range(40):
+        group = taught.group(example, rng)
+        assert group is not None
+        assert group.taught is not None
+        places = [windows.index(option[0].ids.tolist()) for option in group.options]
+        assert len(set(places)) == 3
+        assert places[group.right] == 1
+        assert group.taught.tolist() == lesson.scores[places].tolist()
+        drawn.add(tuple(sorted(places)))
+    assert (0, 1, 2) in drawn
+    assert len(drawn) > 3
+
+
+def test_the_loss_of_a_taught_question_is_mixed_with_its_distance_from_the_teachers() -> None:
+    scores = torch.tensor([1.0, 0.0, -1.0, 2.0, 0.5])
+    question, right = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([False, True, False, True, False])
+    taught = torch.tensor([0.2, 0.9, -0.4, torch.nan, torch.nan])
+    first, second = (
+        torch.nn.functional.cross_entropy(*one)
+        for one in ((scores[:3], torch.tensor(1)), (scores[3:], torch.tensor(0)))
+    )
+    said, learned = (np.exp(v[:3] / 2) / np.exp(v[:3] / 2).sum() for v in (taught.numpy(), scores.numpy()))
+    distance = float((said * np.log(said / learned)).sum())
+    found = choice_loss(scores, question, right, 0.0, taught, 0.25)
+    assert float(found) == pytest.approx((0.75 * float(first) + 0.25 * 4 * distance + float(second)) / 2)
+    of_its_own = choice_loss(scores[:3], question[:3], right[:3], 0.0, scores[:3] + 1.5, 1.0)
+    assert float(of_its_own) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_teachers_know_is_learned_where_the_labels_are_wrong(
+    trained: Path, tmp_path: Path, tiny_bert: Path, options: Path
+) -> None:
+    """Labels that name a desert or a valley; the teacher knows better, and is heard alone."""
+    torch.set_num_threads(1)
+    wrong = tmp_path / "wrong.jsonl"
+    records = [json.loads(line) for line in options.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({**r, "correct": ("the desert", "the valley")[n % 2]}) for n, r in enumerate(records)]
+    wrong.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = described(
+        tmp_path,
+        tiny_bert,
+        wrong,
+        test_documents=0,
+        teachers=[str(trained)],
+        teacher_share=1.0,
+        other_options=0,
+    )
+    folder = finetune(load_run(path, ChoiceRun), resume=False, report=lambda _: None).model
+    objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(folder)))
+    asked = [
+        Example(Query(r["question"], str(n), tuple(r["choices"])), choice=r["choices"].index(r["correct"]))
+        for n, r in enumerate(records)
+    ]
+    right = [scores.argmax() == e.choice for e, scores in judged(ChoiceModel.load(folder), objective, asked)]
+    assert np.mean(right) > 0.9

@@ -10,10 +10,10 @@ from ragqa.analysis import terms
 from ragqa.choices import option_probabilities, option_windows, token_ids
 from ragqa.errors import ConfigError, UsageError
 from ragqa.runtimes import open_runtime
-from ragqa.runtimes.batches import plan
+from ragqa.runtimes.scoring import window_scores
 from ragqa.sentences import coverage, sentences, term_weights
 from ragqa.types import CLOSED_BOOK_NOTE, Answer, Citation, Hit, Query, Span
-from ragqa.windows import Window, Windower, load_tokenizer, pad
+from ragqa.windows import Window, Windower, load_tokenizer
 
 NOTE = "the sentence is the one that shares most with the question and the option"
 
@@ -101,14 +101,10 @@ class MultipleChoiceReader:
             for p, text in enumerate(ids)
             for window in option_windows(self._windower, question, option, text)
         ]
-        plans = plan([len(one.window.ids) for one in placed], self._runtime.batch_tokens)
-        batches = [pad([placed[row].window for row in rows], self._windower) for rows in plans]
-        outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
+        scores = window_scores(self._runtime, [one.window for one in placed], self._windower)
         found = np.full((len(options), len(texts)), -np.inf)
-        for rows, (scores,) in zip(plans, outputs, strict=True):
-            for row, score in zip(rows, scores.tolist(), strict=True):
-                one = placed[row]
-                found[one.option, one.text] = max(found[one.option, one.text], score)
+        for one, score in zip(placed, scores, strict=True):
+            found[one.option, one.text] = max(found[one.option, one.text], score)
         return found
 
 

@@ -24,9 +24,9 @@ from ragqa.analysis import is_han
 from ragqa.errors import ConfigError
 from ragqa.layout import read_layout
 from ragqa.runtimes import open_runtime
-from ragqa.runtimes.batches import plan
+from ragqa.runtimes.scoring import window_scores
 from ragqa.types import Hit, Passage, Query
-from ragqa.windows import LaidOut, Window, Windower, lay_out, load_tokenizer, pad
+from ragqa.windows import LaidOut, Window, Windower, lay_out, load_tokenizer
 
 LEG = "reranker"
 """Under this name a hit's ``legs`` hold what the model itself said."""
@@ -134,13 +134,7 @@ class CrossEncoderReranker:
         if not windows:
             return []
         started = time.perf_counter()
-        plans = plan([len(window.ids) for window in windows], self._runtime.batch_tokens)
-        batches = [pad([windows[row] for row in rows], self._windower) for rows in plans]
-        outputs = self._runtime.run([(ids, mask, kinds) for ids, mask, kinds, _ in batches])
-        found = [0.0] * len(windows)
-        for rows, (scores,) in zip(plans, outputs, strict=True):
-            for row, score in zip(rows, scores.tolist(), strict=True):
-                found[row] = score
+        found = window_scores(self._runtime, windows, self._windower)
         tokens = sum(len(window.ids) for window in windows)
         self._seconds_per_token = (time.perf_counter() - started) / tokens
         return found

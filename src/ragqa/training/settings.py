@@ -224,6 +224,16 @@ class ChoiceRun(HeadedRun):
         description="made for a question that has none: its answer, the others from its passage",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all options")
+    teachers: tuple[str, ...] = Field(
+        (),
+        description="choice models whose scores are learned beside the labels of questions without a passage",
+    )
+    teacher_share: float = Field(
+        0.7, gt=0, le=1, description="of the teachers in the loss of such a question"
+    )
+    other_options: int = Field(
+        7, ge=0, le=50, description="options of other questions that the teachers weigh for each"
+    )
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A group has a row for each option."""

@@ -10,16 +10,23 @@ from torch import Tensor
 
 from ragqa.choices import option_windows, token_ids
 from ragqa.models.choice import ChoiceModel
+from ragqa.training.teaching import Floats, Lesson
 from ragqa.types import Example
 from ragqa.windows import Ints, Window, Windower, pad
+
+_WITH_OTHERS = 0.5
+"""How often a question that has a lesson comes up with options of other questions."""
+
+_TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceGroup:
-    """The windows of each option of a question, and which option is right."""
+    """The windows of each option of a question, which option is right, and what teachers say of each, (O,), if any."""
 
     options: tuple[tuple[Window, ...], ...]
     right: int
+    taught: Floats | None = None
 
     @property
     def length(self) -> int:
@@ -30,7 +37,8 @@ class ChoiceGroup:
 class ChoiceBatch:
     """Inputs are (N, L); ``option`` (N,) is the option of each row, counted over the batch.
 
-    ``question`` (O,) is the question of each option, ``right`` (O,) whether it is the right one.
+    ``question`` (O,) is the question of each option, ``right`` (O,) whether it is the right one, ``taught`` (O,) what
+    the teachers say of it, NaN where they say nothing.
     """
 
     ids: Tensor
@@ -39,6 +47,7 @@ class ChoiceBatch:
     option: Tensor
     question: Tensor
     right: Tensor
+    taught: Tensor
 
 
 class ChoiceObjective:
@@ -46,10 +55,22 @@ class ChoiceObjective:
 
     Args:
         smoothing: probability that is taken from the right option and spread over all (Szegedy et al. 2016).
+        lessons: by query id, what teachers say of a question's options and of others; every other time that the
+            question comes up, its wrong options are drawn from all of them.
+        share: of the teachers in the loss of a question that has a lesson.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, smoothing: float = 0.0, max_window_tokens: int = 384) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        smoothing: float = 0.0,
+        max_window_tokens: int = 384,
+        lessons: Mapping[str, Lesson] | None = None,
+        share: float = 0.7,
+    ) -> None:
         self.tokenizer, self.smoothing = tokenizer, smoothing
+        self.lessons, self.share = lessons or {}, share
         self.windower = Windower.of(tokenizer, max_window_tokens)
         self._known: dict[str, Ints] = {}
 
@@ -68,20 +89,26 @@ class ChoiceObjective:
         if example.choice is None:
             return None
         text = example.positives[0].titled_text if example.positives else ""
-        return ChoiceGroup(
+        options, right, taught = example.query.choices, example.choice, None
+        if (lesson := self.lessons.get(example.query.id)) is not None:
+            places = np.arange(len(options))
+            if rng.random() < _WITH_OTHERS:
+                wrong = np.delete(np.arange(len(lesson.options)), right)
+                places = np.concatenate([[right], rng.permutation(wrong)[: len(options) - 1]])
+                right = 0
+            options, taught = tuple(lesson.options[n] for n in places), lesson.scores[places]
+        windows = tuple(
             tuple(
-                tuple(
-                    option_windows(
-                        self.windower,
-                        self._known[example.query.text],
-                        self._known[option],
-                        self._known[text] if text else np.zeros(0, dtype=np.int64),
-                    )
+                option_windows(
+                    self.windower,
+                    self._known[example.query.text],
+                    self._known[option],
+                    self._known[text] if text else np.zeros(0, dtype=np.int64),
                 )
-                for option in example.query.choices
-            ),
-            example.choice,
+            )
+            for option in options
         )
+        return ChoiceGroup(windows, right, taught)
 
     def collate(self, groups: Sequence[ChoiceGroup]) -> ChoiceBatch:
         """Pad the windows of ``groups`` into one batch."""
@@ -91,11 +118,16 @@ class ChoiceObjective:
         owner = np.repeat(np.arange(len(options)), [len(option) for _, option in options])
         question = np.array([number for number, _ in options])
         right = np.array([place == g.right for g in groups for place in range(len(g.options))])
-        return ChoiceBatch(*map(torch.from_numpy, (ids, mask, kinds, owner, question, right)))
+        silent = [np.full(len(g.options), np.nan, dtype=np.float32) for g in groups]
+        taught = np.concatenate(
+            [nothing if g.taught is None else g.taught for g, nothing in zip(groups, silent, strict=True)]
+        )
+        return ChoiceBatch(*map(torch.from_numpy, (ids, mask, kinds, owner, question, right, taught)))
 
     def loss(self, model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
-        """Mean cross-entropy over the questions of ``batch``."""
-        return choice_loss(self.scores(model, batch), batch.question, batch.right, self.smoothing)
+        """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
+        scores = self.scores(model, batch)
+        return choice_loss(scores, batch.question, batch.right, self.smoothing, batch.taught, self.share)
 
     @staticmethod
     def scores(model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
@@ -111,15 +143,31 @@ class ChoiceObjective:
         """There is nothing to take."""
 
 
-def choice_loss(scores: Tensor, question: Tensor, right: Tensor, smoothing: float) -> Tensor:
+def choice_loss(
+    scores: Tensor,
+    question: Tensor,
+    right: Tensor,
+    smoothing: float,
+    taught: Tensor | None = None,
+    share: float = 0.0,
+) -> Tensor:
     """Mean over questions of −Σ_o t_o log P(o), with t = (1 − ε) · right + ε / (number of options).
 
-    ``scores``, ``question`` and ``right`` are (O,); the options of a question stand together.
+    Where teachers say something of a question, (1 − α) times that, and α · T² · KL(softmax(taught / T) ‖
+    softmax(scores / T)), with α = ``share`` and T = 2 (Hinton et al. 2015, section 2).
+
+    All are (O,); the options of a question stand together; ``taught`` is NaN where nothing is said.
     """
     sizes = torch.bincount(question).tolist()
+    told = torch.full_like(scores, torch.nan) if taught is None else taught
     losses = []
-    for mine, gold in zip(torch.split(scores, sizes), torch.split(right, sizes), strict=True):
-        losses.append(
-            torch.nn.functional.cross_entropy(mine, gold.float().argmax(), label_smoothing=smoothing)
-        )
+    for mine, gold, lesson in zip(
+        *(torch.split(values, sizes) for values in (scores, right, told)), strict=True
+    ):
+        loss = torch.nn.functional.cross_entropy(mine, gold.float().argmax(), label_smoothing=smoothing)
+        if not lesson.isnan().any():
+            learned, said = (torch.log_softmax(values / _TEMPERATURE, 0) for values in (mine, lesson))
+            distance = torch.nn.functional.kl_div(learned, said, reduction="sum", log_target=True)
+            loss = (1 - share) * loss + share * _TEMPERATURE**2 * distance
+        losses.append(loss)
     return torch.stack(losses).mean()

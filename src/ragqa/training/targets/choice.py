@@ -23,6 +23,7 @@ from ragqa.training.settings import ChoiceRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import goes_on, initial, store
 from ragqa.training.task import Report, Task
+from ragqa.training.teaching import lessons
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
 
@@ -51,7 +52,10 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     """The choice model of ``run``."""
     model, start = initial(ChoiceModel, run)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective = ChoiceObjective(tokenizer, smoothing=run.label_smoothing)
+    told = lessons(split.training, run.teachers, run.other_options, run.split_seed)
+    objective = ChoiceObjective(
+        tokenizer, smoothing=run.label_smoothing, lessons=told, share=run.teacher_share
+    )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
         model,
