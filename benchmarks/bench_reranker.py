@@ -4,7 +4,8 @@
 
 Passages, queries and first hits are those of bench_retrieval.py; the reranker reads 20 of them. On SQuAD the shipped
 reader then reads the best five, with the reranker and without; the threshold is not applied. The time is that of
-20 passages of one question, one question after the other. Writes benchmarks/results/reranker.json.
+20 passages of one question, one question after the other, in the float type that ``auto`` takes on this CPU and in
+int8. Writes benchmarks/results/reranker.json.
 """
 
 import argparse
@@ -85,6 +86,16 @@ def milliseconds(
     return {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
 
 
+def all_reranked(
+    reranker: CrossEncoderReranker, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
+) -> list[list[Hit]]:
+    """The hits of every query in their new order."""
+    found: list[list[Hit]] = []
+    for at in range(0, len(queries), AT_ONCE):
+        found += reranker.rerank(queries[at : at + AT_ONCE], hits[at : at + AT_ONCE])
+    return found
+
+
 def main() -> None:
     """Rerank every set and write the result file."""
     parser = argparse.ArgumentParser(
@@ -100,7 +111,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the result there, a sample's, too")
     arguments = parser.parse_args()
     encoder = SentenceTransformerEncoder(truncate=True)
-    reranker = CrossEncoderReranker(model=arguments.model, weight=arguments.weight)
+    reranker, in_int8 = (
+        CrossEncoderReranker(model=arguments.model, weight=arguments.weight, precision=precision)
+        for precision in ("auto", "int8")
+    )
     results: dict[str, Any] = {}
     tests = [sets_of(arguments.data / name)[-1] for name in arguments.sets]
     for test in tests:
@@ -112,10 +126,10 @@ def main() -> None:
         queries = [Query(test.queries[name], id=name) for name in names]
         found: dict[str, Any] = {"queries": len(names), "hybrid": measured(test, names, hits)}
         found["milliseconds"] = milliseconds(reranker, queries, hits)
-        reranked: list[list[Hit]] = []
-        for at in range(0, len(queries), AT_ONCE):
-            reranked += reranker.rerank(queries[at : at + AT_ONCE], hits[at : at + AT_ONCE])
+        found["milliseconds in int8"] = milliseconds(in_int8, queries, hits)
+        reranked = all_reranked(reranker, queries, hits)
         found["reranked"] = measured(test, names, reranked)
+        found["reranked in int8"] = measured(test, names, all_reranked(in_int8, queries, hits))
         print(f"{test.name}: {json.dumps(found)}", file=sys.stderr, flush=True)
         if is_squad:
             reader = ExtractiveReader(model=arguments.reader)

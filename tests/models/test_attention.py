@@ -61,3 +61,15 @@ def test_padding_changes_nothing_and_the_whole_model_equals_transformers_own() -
         alone = ours(input_ids=ids[2:, :5], attention_mask=mask[2:, :5].long()).last_hidden_state
     assert torch.allclose(padded[mask], expected[mask], atol=1e-5)
     assert torch.allclose(padded[2, :5], alone[0], atol=1e-5)
+
+
+def test_dropout_falls_on_the_weights_in_training_alone() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 2, 5, 4) for _ in range(3))
+    module = torch.nn.Identity()
+    whole, _ = plain_attention(module.eval(), query, key, value, None, dropout=0.5)
+    torch.testing.assert_close(whole, judged(query, key, value, None, None))
+    some, weights = plain_attention(module.train(), query, key, value, None, dropout=0.5)
+    assert (weights == 0).float().mean() == pytest.approx(0.5, abs=0.15)
+    mixed = torch.bmm(weights, value.reshape(4, 5, 4)).view(2, 2, 5, 4).transpose(1, 2)
+    torch.testing.assert_close(some, mixed)

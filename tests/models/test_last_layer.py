@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from ragqa.models.attention import register
-from ragqa.models.last_layer import can_read_first_only
+from ragqa.models.last_layer import narrowed
 
 SIZES = {
     "vocab_size": 40,
@@ -47,7 +47,7 @@ def test_the_first_token_is_computed_alone(family: str, attention: str, lengths:
     mask = (torch.arange(6) < torch.tensor(lengths)[:, None]).long()
     whole = network(input_ids=ids, attention_mask=mask).last_hidden_state[:, :1]
     names = list(network.state_dict())
-    assert can_read_first_only(network)
+    assert narrowed(network) == {"first_only": True}
     assert list(network.state_dict()) == names
     alone = network(input_ids=ids, attention_mask=mask, first_only=True).last_hidden_state
     assert alone.shape == (2, 1, 16)
@@ -61,13 +61,13 @@ def test_asked_twice_and_not_told_it_stays_the_whole_layer() -> None:
     network = FAMILIES["bert"]().eval()
     ids = torch.tensor([[5, 6, 7]])
     expected = network(input_ids=ids).last_hidden_state
-    assert can_read_first_only(network)
-    assert can_read_first_only(network)
+    assert narrowed(network) == {"first_only": True}
+    assert narrowed(network) == {"first_only": True}
     torch.testing.assert_close(network(input_ids=ids).last_hidden_state, expected)
 
 
 def test_layers_of_another_kind_are_left_alone() -> None:
     network = DistilBertModel(DistilBertConfig(vocab_size=40, dim=16, n_layers=1, n_heads=2, hidden_dim=24))
     kinds = [type(module) for module in network.modules()]
-    assert not can_read_first_only(network)
+    assert narrowed(network) == {}
     assert [type(module) for module in network.modules()] == kinds

@@ -1,6 +1,7 @@
 """``finetune`` of the choice model: from options to a pipeline that chooses and cites."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from ragqa import plugins, pretrained
+from ragqa.backbone import file_digest
 from ragqa.choices import option_probabilities
 from ragqa.config import Config
 from ragqa.errors import TrainingError, UsageError
@@ -17,12 +20,12 @@ from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
-from ragqa.training.objectives.choice import ChoiceObjective, choice_loss
+from ragqa.training.objectives.choice import ChoiceObjective, Lesson, choice_loss
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.targets.choice import CLASSES, judged
-from ragqa.training.teaching import Lesson, lessons
+from ragqa.training.teaching import lessons
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.windows import load_tokenizer
 
@@ -206,21 +209,25 @@ def test_teachers_score_each_option_and_options_of_other_questions(trained: Path
         for n, animal in enumerate(ANIMALS[:3])
     ]
     read = Example(Query("Where is it?", "read", places), (), (Passage("a", 0, len(TEXT), TEXT),), choice=0)
-    found = lessons([*asked, read], [str(trained), str(trained)], others=2, seed=1)
-    assert list(found) == list(ANIMALS[:3])  # what comes with a passage tells itself
+    found = lessons([*asked, read], [str(trained), str(trained)], other_options=2, seed=1)
+    assert list(found) == [e.query for e in asked]  # what comes with a passage tells itself
     objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(trained)))
     model = ChoiceModel.load(trained)
     for example in asked:
-        lesson = found[example.query.id]
+        lesson = found[example.query]
         assert lesson.options[:2] == example.query.choices
         assert len(set(lesson.options)) == 4
         ((_, scores),) = judged(
             model, objective, [Example(Query(example.query.text, "x", lesson.options), choice=0)]
         )
         assert lesson.scores == pytest.approx(scores - np.logaddexp.reduce(scores[:2]), abs=0.05)
-    again = lessons(asked, [str(trained)], others=2, seed=1)
+    again = lessons(asked, [str(trained)], other_options=2, seed=1)
     assert [lesson.options for lesson in again.values()] == [lesson.options for lesson in found.values()]
-    assert not lessons(asked, [], others=2, seed=1)
+    assert not lessons(asked, [], other_options=2, seed=1)
+    with pytest.raises(TrainingError, match="every question comes with a passage"):
+        lessons([read], [str(trained)], other_options=2, seed=1)
+    with pytest.raises(TrainingError, match="is a model of the kind pair"):
+        lessons(asked, [str(pretrained.folder_of("reranker", "builtin"))], other_options=2, seed=1)
 
 
 def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:
@@ -228,7 +235,7 @@ def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:
     example = Example(Query("Where does the toad live?", "toad", options), choice=1)
     lesson = Lesson((*options, "a valley", "an island"), np.arange(5, dtype=np.float32))
     tokenizer = load_tokenizer(pretrained.backbone_of(trained))
-    taught, plain = ChoiceObjective(tokenizer, lessons={"toad": lesson}), ChoiceObjective(tokenizer)
+    taught, plain = ChoiceObjective(tokenizer, lessons={example.query: lesson}), ChoiceObjective(tokenizer)
     every = Example(Query("Where does the toad live?", "x", lesson.options), choice=1)
     for objective in (taught, plain):
         objective.prepare([example, every])
@@ -292,3 +299,25 @@ def test_what_teachers_know_is_learned_where_the_labels_are_wrong(
     ]
     right = [scores.argmax() == e.choice for e, scores in judged(ChoiceModel.load(folder), objective, asked)]
     assert np.mean(right) > 0.9
+
+
+def test_another_teacher_is_another_run(
+    trained: Path, tmp_path: Path, tiny_bert: Path, options: Path
+) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(trained, teacher)
+    few = {"epochs": 2, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 2}
+    more = {"teachers": [str(teacher)], "other_options": 1, "schedule": few, "test_documents": 0}
+    run = load_run(described(tmp_path, tiny_bert, options, **more), ChoiceRun)
+    whole = finetune(run, resume=False, report=lambda _: None).model
+    moved = teacher.rename(tmp_path / "moved")
+    run = run.model_copy(update={"teachers": (str(moved),)})
+    again = finetune(run, resume=True, report=lambda _: None).model
+    assert file_digest(again / "model.safetensors") == file_digest(whole / "model.safetensors")
+    tensors = load_file(moved / "model.safetensors")
+    save_file({name: tensor.roll(1, 0) for name, tensor in tensors.items()}, moved / "model.safetensors")
+    with pytest.raises(TrainingError, match="other data or settings"):
+        finetune(run, resume=True, report=lambda _: None)
+    own = run.model_copy(update={"teachers": (str(run.output / "model"),)})
+    with pytest.raises(TrainingError, match="would be overwritten"):
+        finetune(own, resume=False, report=lambda _: None)

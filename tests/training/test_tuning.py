@@ -11,6 +11,7 @@ from torch import nn
 
 from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError, PluginError, TrainingError
+from ragqa.models.pair import PairModel
 from ragqa.models.span import SpanModel, load_span
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.run import finetune
@@ -176,3 +177,17 @@ def test_a_tuning_that_does_not_exist_names_those_that_do(
 ) -> None:
     with pytest.raises(PluginError, match="adapter, bitfit, full, lora, prompt"):
         finetune(run_of(tmp_path, tiny_bert, questions, "lorra"), resume=False, report=lambda _: None)
+
+
+@pytest.mark.parametrize("name", plugins.names("tuning"))
+def test_what_a_tuning_adds_is_computed_for_the_first_token_as_for_all(name: str, tiny_bert: Path) -> None:
+    torch.manual_seed(1)
+    model = PairModel.from_backbone(tiny_bert, dropout=0.0)
+    plugins.build("tuning", {"name": name}).apply(model)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    ids = torch.randint(5, 40, (2, 6))
+    mask = (torch.arange(6) < torch.tensor([6, 3])[:, None]).long()
+    kinds = torch.zeros_like(ids)
+    (found,) = model.eval()(ids, mask, kinds)
+    torch.testing.assert_close(found, model.head(model.hidden(ids, mask, kinds)[:, 0]).squeeze(-1))

@@ -37,6 +37,8 @@ def plain_attention(
         bias = _additive(attention_mask, query.dtype).expand(n, heads, asked, length)
         scores = torch.baddbmm(bias.reshape(n * heads, asked, length), query, keys)
     weights = torch.softmax(scores, -1)
+    if dropout:
+        weights = torch.dropout(weights, dropout, module.training)
     mixed = torch.bmm(weights, value.reshape(n * heads, length, size)).view(n, heads, asked, size)
     return mixed.transpose(1, 2).contiguous(), weights
 

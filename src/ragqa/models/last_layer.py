@@ -16,20 +16,20 @@ from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 _KINDS = (BertLayer, ElectraLayer, RobertaLayer, XLMRobertaLayer)
 
 
-def can_read_first_only(network: nn.Module) -> bool:
-    """Prepare the last layer of ``network``; its ``forward`` then takes ``first_only=True``.
+def narrowed(network: nn.Module) -> dict[str, bool]:
+    """Prepare the last layer of ``network``, and return what its ``forward`` must be told besides.
 
-    The hidden states it returns are (N, 1, D) where that is said. False, and nothing changed, where the layers are not
-    of a kind that this module knows.
+    Its hidden states are then (N, 1, D). Nothing, and nothing changed, where the layers are not of a kind that this
+    module knows.
     """
     layers = [module for module in network.modules() if isinstance(module, _KINDS)]
     if not layers:
-        return False
+        return {}
     # Another class, not another module: the names of the weights stay, and what a tuning put inside stands there too.
     kind = type(layers[-1])
     if not issubclass(kind, _FirstOnly):
         layers[-1].__class__ = type(f"FirstOnly{kind.__name__}", (_FirstOnly, kind), {})
-    return True
+    return {"first_only": True}
 
 
 class _FirstOnly(nn.Module):

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 from ragqa import pretrained
 from ragqa.errors import ModelError
 from ragqa.models.headed import Headed
-from ragqa.models.last_layer import can_read_first_only
+from ragqa.models.last_layer import narrowed
 from ragqa.models.loading import load_transformer, takes_segments
 
 
@@ -24,7 +24,7 @@ class PairModel(Headed):
 
     def __init__(self, encoder: Any, hidden: int) -> None:
         super().__init__(encoder, hidden)
-        self._named = {"first_only": True} if can_read_first_only(encoder) else {}
+        self._named = narrowed(encoder)
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
         return (self.head(self.hidden(ids, mask, kinds, **self._named)[:, 0]).float().squeeze(-1),)
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.network = network
         self.segmented = takes_segments(network)
-        self._named = {"first_only": True} if can_read_first_only(network) else {}
+        self._named = narrowed(network)
 
     def forward(self, ids: Tensor, mask: Tensor, kinds: Tensor) -> tuple[Tensor]:
         named = {"token_type_ids": kinds, **self._named} if self.segmented else self._named

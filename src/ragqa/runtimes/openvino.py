@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 from ragqa.devices import choose_precision, threads
+from ragqa.layout import read_layout
 from ragqa.protocols import Rows, Scores
 from ragqa.runtimes.batches import feed, widened
 from ragqa.runtimes.compiled import compiled_folder
 from ragqa.runtimes.telemetry import load_openvino
+
+_ROOM = 100
+"""Positions that are kept free: a tuned prompt stands before the input, and has no more vectors."""
 
 UNCACHED = "uncached"
 """A file of this name beside a model says that its compiled graph must not be kept (see ``convert``)."""
@@ -30,12 +34,14 @@ class OpenvinoRuntime:
     """Small batches keep all cores busy and hold less padding: reading takes 0.20 s a question, and 0.23 with 4096."""
 
     _width_step = 16
-    """Batches are as wide as a multiple of this: OpenVINO prepares its kernels anew for every shape it has not met."""
+    """Batches get as wide as a multiple of this, beyond ``batch_tokens`` if need be: OpenVINO prepares its kernels anew
+    for every shape that it has not met."""
 
     def __init__(self, kind: str, source: Path, *, precision: str = "auto") -> None:
         self.precision = choose_precision(precision, "cpu")
         self._folder = compiled_folder(kind, source, self.precision)
         self._core = load_openvino().Core()
+        self._widest = read_layout(source).max_tokens - _ROOM
         self._compiled: dict[int, Any] = {}
         self._compiling = Lock()
         self._idle: list[Any] = []
@@ -60,7 +66,7 @@ class OpenvinoRuntime:
             request = self._idle.pop()
         except IndexError:
             request = model.create_infer_request()
-        request.infer(feed(model, widened(batch, self._width_step)))
+        request.infer(feed(model, self._widened(batch)))
         outputs = _outputs(request, batch)
         self._idle.append(request)
         return outputs
@@ -77,7 +83,7 @@ class OpenvinoRuntime:
         for batch in batches:
             request = self._finished(busy.popleft(), batches, found) if len(busy) == streams else None
             request = request or model.create_infer_request()
-            request.start_async(feed(model, widened(batch, self._width_step)))
+            request.start_async(feed(model, self._widened(batch)))
             busy.append(request)
         while busy:
             self._finished(busy.popleft(), batches, found)
@@ -88,6 +94,10 @@ class OpenvinoRuntime:
         request.wait()
         found.append(_outputs(request, batches[len(found)]))
         return request
+
+    def _widened(self, batch: tuple[Rows, Rows, Rows]) -> tuple[Rows, Rows, Rows]:
+        wide = widened(batch, self._width_step)
+        return wide if wide.ids.shape[1] <= self._widest else batch
 
     def _model(self, streams: int) -> Any:
         with self._compiling:

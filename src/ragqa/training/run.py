@@ -152,10 +152,15 @@ def _target(run: Run) -> Any:
 
 def _identity(run: Run) -> str:
     """What must be the same for a run to go on: its settings and its data, but not where they lie."""
-    settings = run.model_dump(mode="json", exclude={"data", "output", "schedule"})
+    settings = run.model_dump(mode="json", exclude={"data", "output", "schedule", "teachers"})
     # A template of the user's own decides what is learned, too.
     template = Path(getattr(run, "prompt", ""))
-    read = [*run.data, *([template] if template.is_file() else [])]
+    teachers = [pretrained.folder_of(run.target, name) for name in getattr(run, "teachers", ())]
+    read = [
+        *run.data,
+        *([template] if template.is_file() else []),
+        *(folder / "model.safetensors" for folder in teachers),
+    ]
     return hashlib.sha256(json.dumps([settings, content_digest(read)], sort_keys=True).encode()).hexdigest()
 
 
@@ -166,7 +171,7 @@ def _refuse_own_output(run: Run) -> None:
         TrainingError: the new model would be written over the one that it is made from.
     """
     target = (run.output / "model").resolve()
-    for name in (run.backbone, getattr(run, "start_from", None)):
+    for name in (run.backbone, getattr(run, "start_from", None), *getattr(run, "teachers", ())):
         if name is not None and Path(name).resolve() == target:
             raise TrainingError(
                 f"the model {name} would be overwritten by what is made from it",

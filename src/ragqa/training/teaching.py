@@ -6,22 +6,22 @@ tell more than the label does, that only one is right.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ragqa.choices import option_windows, token_ids
 from ragqa.config import Config
+from ragqa.errors import TrainingError
+from ragqa.models.choice import ChoiceModel
 from ragqa.plugins import build
-from ragqa.pretrained import backbone_of, folder_of
+from ragqa.pretrained import backbone_of, folder_of, stored_config
 from ragqa.protocols import Encoder
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.scoring import window_scores
-from ragqa.types import Example
+from ragqa.training.objectives.choice import Lesson
+from ragqa.types import Example, Query
 from ragqa.windows import Windower, load_tokenizer
-
-Floats = npt.NDArray[np.float32]
 
 _NEAR = 150
 """Options of other questions are drawn from so many that are nearest to the question."""
@@ -29,42 +29,55 @@ _NEAR = 150
 _AT_ONCE = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """The options of a question, its own first, and what the teachers say of each.
-
-    ``scores`` (O,) are means over the teachers, each a log-probability among the question's own options; of other
-    options they tell how these would stand among them, and may be above 0.
-    """
-
-    options: tuple[str, ...]
-    scores: Floats
-
-
 def lessons(
-    examples: Sequence[Example], teachers: Sequence[str], others: int, seed: int
-) -> Mapping[str, Lesson]:
-    """Query id → lesson, for the examples that have options and no passage.
+    examples: Sequence[Example], teachers: Sequence[str], other_options: int, seed: int
+) -> Mapping[Query, Lesson]:
+    """Question → lesson, for the examples that have options and no passage.
 
     Args:
         teachers: folders of choice models, or "builtin".
-        others: options of other questions for each.
+        other_options: options of other questions for each.
+
+    Raises:
+        ModelError: a teacher is not there.
+        TrainingError: one is a model of another kind, or there is nothing that they could teach.
     """
-    asked = [e for e in examples if e.choice is not None and not e.positives]
-    if not asked or not teachers:
+    if not teachers:
         return {}
-    drawn = _others(asked, others, seed) if others else [()] * len(asked)
+    folders = [teacher_folder(teacher) for teacher in teachers]
+    asked = [e for e in examples if e.choice is not None and not e.positives]
+    if not asked:
+        raise TrainingError(
+            "teachers are named, but every question comes with a passage",
+            accepted="teachers for questions that have options and no passage",
+        )
+    drawn = _others(asked, other_options, seed) if other_options else [()] * len(asked)
     options = [(*e.query.choices, *more) for e, more in zip(asked, drawn, strict=True)]
-    said = np.zeros((len(teachers), sum(map(len, options))), dtype=np.float32)
-    for row, teacher in enumerate(teachers):
-        said[row] = _scores(teacher, [e.query.text for e in asked], options)
+    said = np.array([_scores(folder, [e.query.text for e in asked], options) for folder in folders])
     found, at = {}, 0
     for example, mine in zip(asked, options, strict=True):
         scores = said[:, at : at + len(mine)]
         own = np.logaddexp.reduce(scores[:, : len(example.query.choices)], axis=1, keepdims=True)
-        found[example.query.id] = Lesson(mine, (scores - own).mean(axis=0))
+        found[example.query] = Lesson(mine, (scores - own).mean(axis=0).astype(np.float32))
         at += len(mine)
     return found
+
+
+def teacher_folder(teacher: str) -> Path:
+    """The folder of a choice model.
+
+    Raises:
+        ModelError: it is not there.
+        TrainingError: it is a model of another kind.
+    """
+    folder = folder_of("choice", teacher)
+    kind = stored_config(folder).get("kind")
+    if kind != ChoiceModel.kind:
+        raise TrainingError(
+            f"the teacher {teacher} is a model of the kind {kind}",
+            accepted="a folder that ragqa finetune choice wrote, or builtin",
+        )
+    return folder
 
 
 def _others(asked: Sequence[Example], count: int, seed: int) -> list[tuple[str, ...]]:
@@ -86,9 +99,8 @@ def _others(asked: Sequence[Example], count: int, seed: int) -> list[tuple[str, 
     return found
 
 
-def _scores(teacher: str, questions: Sequence[str], options: Sequence[Sequence[str]]) -> list[float]:
-    """What a teacher says of every option of every question, one after the other."""
-    folder = folder_of("choice", teacher)
+def _scores(folder: Path, questions: Sequence[str], options: Sequence[Sequence[str]]) -> list[float]:
+    """What the teacher in ``folder`` says of every option of every question, one after the other."""
     tokenizer = load_tokenizer(backbone_of(folder))
     windower = Windower.of(tokenizer)
     texts = sorted({*questions, *(option for mine in options for option in mine)})

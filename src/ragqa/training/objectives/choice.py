@@ -4,20 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from ragqa.choices import option_windows, token_ids
 from ragqa.models.choice import ChoiceModel
-from ragqa.training.teaching import Floats, Lesson
-from ragqa.types import Example
+from ragqa.types import Example, Query
 from ragqa.windows import Ints, Window, Windower, pad
+
+Floats = npt.NDArray[np.float32]
 
 _WITH_OTHERS = 0.5
 """How often a question that has a lesson comes up with options of other questions."""
 
 _TEMPERATURE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The options of a question, its own first, and what teachers say of each.
+
+    ``scores`` (O,) are means over the teachers, each a log-probability among the question's own options; of other
+    options they tell how these would stand among them, and may be above 0.
+    """
+
+    options: tuple[str, ...]
+    scores: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +69,9 @@ class ChoiceObjective:
 
     Args:
         smoothing: probability that is taken from the right option and spread over all (Szegedy et al. 2016).
-        lessons: by query id, what teachers say of a question's options and of others; every other time that the
-            question comes up, its wrong options are drawn from all of them.
-        share: of the teachers in the loss of a question that has a lesson.
+        lessons: what teachers say of a question's options and of others, for questions without a passage; half of
+            the time, at random, its wrong options are drawn from all of them.
+        teacher_share: of the teachers in the loss of a question that has a lesson.
     """
 
     def __init__(
@@ -66,11 +80,11 @@ class ChoiceObjective:
         *,
         smoothing: float = 0.0,
         max_window_tokens: int = 384,
-        lessons: Mapping[str, Lesson] | None = None,
-        share: float = 0.7,
+        lessons: Mapping[Query, Lesson] | None = None,
+        teacher_share: float = 0.7,
     ) -> None:
         self.tokenizer, self.smoothing = tokenizer, smoothing
-        self.lessons, self.share = lessons or {}, share
+        self.lessons, self.teacher_share = lessons or {}, teacher_share
         self.windower = Windower.of(tokenizer, max_window_tokens)
         self._known: dict[str, Ints] = {}
 
@@ -90,11 +104,12 @@ class ChoiceObjective:
             return None
         text = example.positives[0].titled_text if example.positives else ""
         options, right, taught = example.query.choices, example.choice, None
-        if (lesson := self.lessons.get(example.query.id)) is not None:
+        lesson = None if example.positives else self.lessons.get(example.query)
+        if lesson is not None:
             places = np.arange(len(options))
             if rng.random() < _WITH_OTHERS:
-                wrong = np.delete(np.arange(len(lesson.options)), right)
-                places = np.concatenate([[right], rng.permutation(wrong)[: len(options) - 1]])
+                wrong = [n for n, option in enumerate(lesson.options) if option != options[right]]
+                places = np.array([right, *rng.permutation(wrong)[: len(options) - 1]])
                 right = 0
             options, taught = tuple(lesson.options[n] for n in places), lesson.scores[places]
         windows = tuple(
@@ -127,7 +142,9 @@ class ChoiceObjective:
     def loss(self, model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
         """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
         scores = self.scores(model, batch)
-        return choice_loss(scores, batch.question, batch.right, self.smoothing, batch.taught, self.share)
+        return choice_loss(
+            scores, batch.question, batch.right, self.smoothing, batch.taught, self.teacher_share
+        )
 
     @staticmethod
     def scores(model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
@@ -149,12 +166,12 @@ def choice_loss(
     right: Tensor,
     smoothing: float,
     taught: Tensor | None = None,
-    share: float = 0.0,
+    teacher_share: float = 0.0,
 ) -> Tensor:
     """Mean over questions of −Σ_o t_o log P(o), with t = (1 − ε) · right + ε / (number of options).
 
     Where teachers say something of a question, (1 − α) times that, and α · T² · KL(softmax(taught / T) ‖
-    softmax(scores / T)), with α = ``share`` and T = 2 (Hinton et al. 2015, section 2).
+    softmax(scores / T)), with α = ``teacher_share`` and T = 2 (Hinton et al. 2015, section 2).
 
     All are (O,); the options of a question stand together; ``taught`` is NaN where nothing is said.
     """
@@ -168,6 +185,6 @@ def choice_loss(
         if not lesson.isnan().any():
             learned, said = (torch.log_softmax(values / _TEMPERATURE, 0) for values in (mine, lesson))
             distance = torch.nn.functional.kl_div(learned, said, reduction="sum", log_target=True)
-            loss = (1 - share) * loss + share * _TEMPERATURE**2 * distance
+            loss = (1 - teacher_share) * loss + teacher_share * _TEMPERATURE**2 * distance
         losses.append(loss)
     return torch.stack(losses).mean()

@@ -50,11 +50,14 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
 
 def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     """The choice model of ``run``."""
+    with torch.random.fork_rng(devices=[]):  # a model that is served for the first time draws weights, too
+        told = lessons(split.training, run.teachers, run.other_options, run.split_seed)
+    if told:
+        report({"teachers": len(run.teachers), "taught_questions": len(told)})
     model, start = initial(ChoiceModel, run)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    told = lessons(split.training, run.teachers, run.other_options, run.split_seed)
     objective = ChoiceObjective(
-        tokenizer, smoothing=run.label_smoothing, lessons=told, share=run.teacher_share
+        tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
     )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
