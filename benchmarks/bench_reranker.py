@@ -112,8 +112,10 @@ def main() -> None:
     arguments = parser.parse_args()
     encoder = SentenceTransformerEncoder(truncate=True)
     reranker, in_int8 = (
-        CrossEncoderReranker(model=arguments.model, weight=arguments.weight, precision=precision)
-        for precision in ("auto", "int8")
+        CrossEncoderReranker(
+            model=arguments.model, weight=arguments.weight, precision=precision, device=device
+        )
+        for precision, device in (("auto", "auto"), ("int8", "cpu"))
     )
     results: dict[str, Any] = {}
     tests = [sets_of(arguments.data / name)[-1] for name in arguments.sets]
