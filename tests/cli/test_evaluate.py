@@ -472,7 +472,9 @@ def test_kb_means_the_questions_of_the_repository(ragqa: Any, monkeypatch: pytes
     Path("kb").write_text(Path(asked(BRIDGE)).read_text(encoding="utf-8"), encoding="utf-8")
     assert ragqa("eval", "--data", "kb", "--output", "a file named kb").code == 0
     Path("kb").unlink()
-    monkeypatch.setattr("ragqa.cli.evaluation.__file__", "/lib/python/site-packages/ragqa/cli/evaluation.py")
+    monkeypatch.setattr(
+        "ragqa.cli.evaluate_once.__file__", "/lib/python/site-packages/ragqa/cli/evaluate_once.py"
+    )
     installed = ragqa("eval", "--data", "kb", "--output", "own")
     assert installed.code == 2
     assert "part of its repository, not of an installation" in installed.err

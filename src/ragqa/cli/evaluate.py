@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Limit, evaluated, listed_left_out, questions_of
 from ragqa.cli.evaluate_variants import baselines, prompts
-from ragqa.cli.evaluation import DEFAULT_OUTPUT, Limit, evaluated, listed_left_out, questions_of
 from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragqa.cli.evaluation import DEFAULT_OUTPUT, Limit, evaluated
+from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Limit, evaluated
 from ragqa.cli.options import (
     DEFAULT_INDEX,
     ConfigFile,

@@ -1,4 +1,4 @@
-"""What every kind of ``ragqa eval`` does: find the questions, ask them, list those that are left out."""
+"""One evaluation, of whatever kind: find its questions, ask them, list those that are left out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
