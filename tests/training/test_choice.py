@@ -209,7 +209,7 @@ def test_teachers_score_each_option_and_options_of_other_questions(trained: Path
         for n, animal in enumerate(ANIMALS[:3])
     ]
     read = Example(Query("Where is it?", "read", places), (), (Passage("a", 0, len(TEXT), TEXT),), choice=0)
-    found = lessons([*asked, read], [str(trained), str(trained)], other_options=2, seed=1)
+    found = lessons((*asked, read), (str(trained), str(trained)), other_options=2, seed=1)
     assert list(found) == [e.query for e in asked]  # what comes with a passage tells itself
     objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(trained)))
     model = ChoiceModel.load(trained)
@@ -221,13 +221,13 @@ def test_teachers_score_each_option_and_options_of_other_questions(trained: Path
             model, objective, [Example(Query(example.query.text, "x", lesson.options), choice=0)]
         )
         assert lesson.scores == pytest.approx(scores - np.logaddexp.reduce(scores[:2]), abs=0.05)
-    again = lessons(asked, [str(trained)], other_options=2, seed=1)
+    again = lessons(tuple(asked), (str(trained),), other_options=2, seed=1)
     assert [lesson.options for lesson in again.values()] == [lesson.options for lesson in found.values()]
-    assert not lessons(asked, [], other_options=2, seed=1)
+    assert not lessons(tuple(asked), (), other_options=2, seed=1)
     with pytest.raises(TrainingError, match="every question comes with a passage"):
-        lessons([read], [str(trained)], other_options=2, seed=1)
+        lessons((read,), (str(trained),), other_options=2, seed=1)
     with pytest.raises(TrainingError, match="is a model of the kind pair"):
-        lessons(asked, [str(pretrained.folder_of("reranker", "builtin"))], other_options=2, seed=1)
+        lessons(tuple(asked), (str(pretrained.folder_of("reranker", "builtin")),), other_options=2, seed=1)
 
 
 def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:

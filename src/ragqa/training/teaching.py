@@ -6,6 +6,7 @@ tell more than the label does, that only one is right.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,9 @@ _NEAR = 150
 _AT_ONCE = 512
 
 
+@lru_cache(maxsize=1)  # a search tries several settings on the same questions
 def lessons(
-    examples: Sequence[Example], teachers: Sequence[str], other_options: int, seed: int
+    examples: tuple[Example, ...], teachers: tuple[str, ...], other_options: int, seed: int
 ) -> Mapping[Query, Lesson]:
     """Question → lesson, for the examples that have options and no passage.
 
