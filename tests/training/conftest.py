@@ -95,7 +95,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from ragqa.training import run, settings, trainer
+from ragqa.training import run, run_files, settings, trainer
 
 torch.set_num_threads(1)
 path, target, at = sys.argv[1:]
@@ -107,7 +107,7 @@ def fatal(self, batches, rate):
     return update(self, batches, rate)
 
 trainer.Trainer._update = fatal
-run.finetune(settings.load_run(Path(path), settings.RUNS[target]), resume=False, report=print)
+run.finetune(run_files.load_run(Path(path), settings.RUNS[target]), resume=False, report=print)
 """
 
 
