@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Limit, evaluated, listed_left_out, questions_of
+from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Data, Limit, evaluated, listed_left_out, questions_of
 from ragqa.cli.evaluate_variants import baselines, prompts
 from ragqa.cli.options import DEFAULT_INDEX, ConfigFile, Index, Json, Overrides, asked_config
 
@@ -95,7 +95,7 @@ app.command("prompts")(prompts)
 
 @app.command("robustness")
 def robustness(
-    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    data: Data,
     index: Index = DEFAULT_INDEX,
     output: Annotated[
         Path | None,

@@ -18,6 +18,7 @@ DEFAULT_OUTPUT = Path("evaluations")
 LEFT_OUT = "left_out.txt"
 """In the folder of an evaluation: every question that could not be used, and why."""
 
+Data = Annotated[Path, typer.Option("--data", help="Labelled questions.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many questions.")]
 
 OWN = "kb"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Limit, evaluated
+from ragqa.cli.evaluate_once import DEFAULT_OUTPUT, Data, Limit, evaluated
 from ragqa.cli.options import (
     DEFAULT_INDEX,
     ConfigFile,
@@ -50,7 +50,7 @@ def settings_of_baseline(name: str, config: "Config") -> tuple[str, ...]:
 
 
 def baselines(
-    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    data: Data,
     index: Index = DEFAULT_INDEX,
     output: Annotated[
         Path | None,
@@ -82,7 +82,7 @@ def baselines(
 
 
 def prompts(
-    data: Annotated[Path, typer.Option("--data", help="Labelled questions.")],
+    data: Data,
     prompt: Annotated[
         list[str] | None,
         typer.Option(

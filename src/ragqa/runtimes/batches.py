@@ -57,6 +57,8 @@ def pad(rows: Sequence[Sequence[int]]) -> Batch:
 def widened(batch: tuple[Ints, Ints, Ints], step: int) -> Batch:
     """The batch with columns of padding up to the next multiple of ``step``."""
     missing = -batch[0].shape[1] % step
+    if not missing:
+        return Batch(*batch)
     return Batch(*(np.pad(part, ((0, 0), (0, missing))) for part in batch))
 
 

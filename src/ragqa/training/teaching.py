@@ -46,7 +46,7 @@ def lessons(
     """
     if not teachers:
         return {}
-    folders = [teacher_folder(teacher) for teacher in teachers]
+    folders = [_folder_of(teacher) for teacher in teachers]
     asked = [e for e in examples if e.choice is not None and not e.positives]
     if not asked:
         raise TrainingError(
@@ -65,7 +65,7 @@ def lessons(
     return found
 
 
-def teacher_folder(teacher: str) -> Path:
+def _folder_of(teacher: str) -> Path:
     """The folder of a choice model.
 
     Raises:
