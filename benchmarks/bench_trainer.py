@@ -6,8 +6,9 @@ All learn N questions of SQuAD v1.1 train (ragqa puts those of two articles asid
 windows of 384 tokens, fresh heads, on as many threads as there are cores; each in a process of its own, one after the
 other. The Trainer runs in float32, once as its question-answering example does it (every window padded to 384
 tokens) and once with windows padded to the longest of their batch; ``trainer_quick``, only where it is named, is the
-latter with the attention of ``ragqa.models.attention``: the same function computed faster, so that its F1 after many
-questions can be had in less than a night. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it,
+latter with the attention of ``ragqa.models.attention``, freed memory kept, and windows of like lengths in a batch (an
+option of the Trainer): the same functions computed faster, so that its F1 after many questions can be had in less
+than a night. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it,
 batches of like lengths, frozen word embeddings. F1 is on all questions of dev with the gold paragraph.
 Writes benchmarks/results/trainer.json.
 """
@@ -26,6 +27,7 @@ from ragqa import backbone, data
 from ragqa.data import squad
 from ragqa.devices import choose_device, cpu_model
 from ragqa.models import attention
+from ragqa.training.allocator import keep_freed_memory
 from ragqa.types import Example
 
 RESULT = Path(__file__).parent / "results" / "trainer.json"
@@ -77,6 +79,8 @@ def trainer(examples: list[Example], folder: Path, way: str) -> dict[str, float]
     )
 
     dynamic = way != "trainer"
+    if way == QUICK:
+        keep_freed_memory()
     source = backbone.builtin_path()
     tokenizer = AutoTokenizer.from_pretrained(source)
     encoded = tokenizer(
@@ -110,6 +114,7 @@ def trainer(examples: list[Example], folder: Path, way: str) -> dict[str, float]
         weight_decay=0.01,
         warmup_steps=round(0.06 * len(rows) / BATCH),
         seed=SEED,
+        train_sampling_strategy="group_by_length" if way == QUICK else "random",
         use_cpu=choose_device("auto") == "cpu",
         report_to=[],
         save_strategy="no",

@@ -53,3 +53,11 @@ def test_loaded_weights_reach_the_module() -> None:
     masters.load({"weight": torch.tensor([[0.1, 0.2]]), "bias": torch.tensor([3.0])})
     assert torch.equal(module.weight, torch.tensor([[0.1, 0.2]]).bfloat16())
     assert torch.equal(masters.state()["weight"], torch.tensor([[0.1, 0.2]]))
+
+
+def test_buffers_keep_their_type() -> None:
+    module = nn.Linear(2, 1)
+    module.register_buffer("frequencies", torch.tensor([0.1]))
+    MasterWeights(module, torch.bfloat16)
+    assert module.weight.dtype == torch.bfloat16
+    assert torch.equal(module.get_buffer("frequencies"), torch.tensor([0.1]))

@@ -344,17 +344,31 @@ def test_a_run_stops_when_the_score_no_longer_rises_and_resuming_does_not_go_on(
     assert again.step == 6
 
 
-def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_the_weights(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_what_is_no_number_ends_the_run_and_the_weights_before_it_are_kept(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     trainer, objective = start(tmp_path)
-    honest = objective.loss
-    monkeypatch.setattr(
-        objective, "loss", lambda m, b: honest(m, b) * (float("nan") if trainer.step == 3 else 1.0)
-    )
-    with pytest.raises(TrainingError, match="the loss of step 3 is nan"):
+    honest, kept = objective.loss, []
+
+    def loss(model: Any, batch: Any) -> torch.Tensor:
+        value = honest(model, batch)
+        if trainer.step < 3:
+            return value
+        kept.append(weights(trainer))
+        if part == "loss":
+            return value * float("nan")
+        value.register_hook(lambda gradient: gradient * float("inf"))
+        return value * 1.0
+
+    monkeypatch.setattr(objective, "loss", loss)
+    with pytest.raises(TrainingError, match=f"the {part} of step 3 is (nan|inf).*last.safetensors"):
         trainer.train(resume=False)
-    assert all(weight.isfinite().all() for weight in trainer.weights.state().values())
+    monkeypatch.setattr(objective, "loss", honest)
+    again, _ = start(tmp_path)
+    again._load()
+    assert again.step == 3
+    assert_equal(kept[0], weights(again))
 
 
 def test_an_estimate_trains_nothing(start: Start, tmp_path: Path) -> None:

@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 
 class MasterWeights:
-    """float32 copies of the trainable parameters of ``module``, which itself runs in ``dtype``."""
+    """float32 copies of the trainable parameters of ``module``, which itself runs in ``dtype``.
+
+    Its buffers stay as they are: the frequencies of rotary positions, rounded to bfloat16, are a tenth of a turn off
+    after a thousand tokens, and a served model has them in float32.
+    """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         self._parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.masters = {n: nn.Parameter(p.detach().float().clone()) for n, p in self._parameters.items()}
-        module.to(dtype)
+        for parameter in module.parameters():
+            parameter.data = parameter.data.to(dtype)
 
     def collect_gradients(self, share: float = 1.0) -> None:
         """Add ``share`` times the gradients of the module to those of the masters, in float32, and clear them there."""

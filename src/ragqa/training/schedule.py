@@ -66,11 +66,13 @@ def bucketed_batches(
     """Shuffled batches of indices whose groups have like lengths.
 
     Groups are shuffled, cut into pools of 64 batches, sorted by length inside a pool and the batches of the
-    pool shuffled again: little padding, and still a random order.
+    pool shuffled again: little padding, and still a random order. The batches of a pool differ by one group at
+    most: a short one at its end would always be that of the longest, and a step of its own for a few.
     """
     order = rng.permutation(len(groups))
     for at in range(0, len(order), 64 * size):
         pool = sorted(order[at : at + 64 * size], key=lambda i: groups[i].length)
-        batches = [pool[i : i + size] for i in range(0, len(pool), size)]
+        count = -(-len(pool) // size)
+        batches = [pool[len(pool) * n // count : len(pool) * (n + 1) // count] for n in range(count)]
         for index in rng.permutation(len(batches)):
             yield [int(i) for i in batches[index]]

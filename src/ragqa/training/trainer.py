@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from ragqa.types import Example
 
 
 class Objective(Protocol):
-    """The task: examples → groups → batch → loss. ``state`` is what of it changes while training, for ``load``."""
+    """The task: examples → groups → batch → loss."""
 
     def prepare(self, examples: Sequence[Example]) -> None: ...
 
@@ -36,10 +36,6 @@ class Objective(Protocol):
     def collate(self, groups: Sequence[Any]) -> Any: ...
 
     def loss(self, model: Any, batch: Any) -> Tensor: ...
-
-    def state(self) -> dict[str, Tensor]: ...
-
-    def load(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 class Trainer:
@@ -189,13 +185,17 @@ class Trainer:
     def _update(self, batches: list[list[Any]], rate: float) -> float:
         torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)  # dropout: same on resume
         loss = self._gradients(batches)
-        if not math.isfinite(loss):
+        norm = float(torch.nn.utils.clip_grad_norm_(self.weights.masters.values(), self.schedule.clip_norm))
+        if not math.isfinite(loss + norm):
+            self._save()  # the weights have not moved yet
+            what = f"the loss of step {self.step} is {loss}"
+            if math.isfinite(loss):
+                what = f"the gradient of step {self.step} is {norm}"
             raise TrainingError(
-                f"the loss of step {self.step} is {loss}; the weights before it are kept in {self.folder}",
-                accepted="finite losses",
-                next_step="lower the learning rates and --resume from the last checkpoint into another output",
+                f"{what}; the weights before it are kept in {self._checkpoint}",
+                accepted="finite losses and gradients",
+                next_step="train again with lower learning rates",
             )
-        torch.nn.utils.clip_grad_norm_(self.weights.masters.values(), self.schedule.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         self.optimizer.step()
@@ -264,7 +264,6 @@ class Trainer:
             return
         tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
         tensors |= {f"average/{n}": t for n, t in (self.average.state() if self.average else {}).items()}
-        tensors |= {f"objective/{n}": t for n, t in self.objective.state().items()}
         for name, master in self.weights.masters.items():
             for key, value in self.optimizer.state.get(master, {}).items():
                 tensors[f"{key}/{name}"] = value
@@ -302,7 +301,6 @@ class Trainer:
         self.weights.load(by_kind.pop("weight"))
         if self.average is not None:
             self.average.load(by_kind.pop("average"))
-        self.objective.load(by_kind.pop("objective", {}))
         for name, master in self.weights.masters.items():
             self.optimizer.state[master] = {
                 kind: values[name].to(master.device) for kind, values in by_kind.items() if name in values

@@ -152,13 +152,6 @@ class ChoiceObjective:
         (rows,) = model(batch.ids, batch.mask, batch.kinds)
         return torch.full((len(batch.question),), -1e30).scatter_reduce(0, batch.option, rows, "amax")
 
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""
-
 
 def choice_loss(
     scores: Tensor,

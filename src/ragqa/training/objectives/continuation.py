@@ -1,6 +1,6 @@
 """The next token of a text: what a causal language model learns from documents alone (Radford et al. 2018)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,3 @@ class ContinuationObjective:
         """Mean over the texts of the mean negative log-likelihood of their tokens."""
         found: Tensor = model(batch.ids, batch.mask, batch.labels).mean()
         return found
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""

@@ -208,13 +208,6 @@ class ContrastiveObjective:
         ]
         return torch.stack(losses).mean()
 
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""
-
 
 Right = Sequence[tuple[int, float]]
 

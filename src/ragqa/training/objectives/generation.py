@@ -138,13 +138,6 @@ class WritingObjective:
         assert self.reward is not None
         return self.reward(self.tokenizer.decode(ids, skip_special_tokens=True), group.accepted)
 
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""
-
 
 def _holds(passages: Sequence[Passage], accepted: Sequence[str]) -> bool:
     """Whether one of the passages still holds an accepted wording."""

@@ -1,6 +1,6 @@
 """Guess hidden words: of 15 % of the tokens most are masked, some replaced, some left (Devlin et al. 2019)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,3 @@ class MaskedObjective:
         """Mean cross-entropy over the hidden words."""
         scores = model(batch.ids, batch.mask, batch.kinds, batch.chosen)
         return torch.nn.functional.cross_entropy(scores, batch.words)
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""

@@ -8,7 +8,7 @@ compete: with the scores s and the right passage + (Cao et al. 2007; Gao et al. 
 *Binary*, each pair stands alone: the cross-entropy of σ(s) against "answers" or "does not".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,10 +107,3 @@ class PairObjective:
             return torch.nn.functional.binary_cross_entropy_with_logits(scores, batch.right.float())
         column, right = scores.unsqueeze(1), batch.right.unsqueeze(1)
         return shared_norm_loss(column, torch.ones_like(right), right, batch.group)
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""

@@ -4,7 +4,7 @@ A group is one question with one to ``passages`` passages, of which one answers,
 say so; or, the other way round, one answer in its passage, for which the question is written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -160,10 +160,3 @@ class PointingObjective:
         """Mean loss over the groups of ``batch``."""
         found: Tensor = model(*(getattr(batch, field.name) for field in fields(batch))).mean()
         return found
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""

@@ -8,7 +8,7 @@ answerable position of the group, separately for starts and ends, so that scores
 A group without the answer has the [CLS] positions of its windows as gold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,13 +126,6 @@ class SpanObjective:
         start, end = model(batch.ids, batch.mask, batch.kinds)
         pairs = ((start, batch.gold_start), (end, batch.gold_end))
         return torch.stack([shared_norm_loss(s, batch.answerable, g, batch.group) for s, g in pairs]).mean()
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing of this objective changes."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to take."""
 
 
 def shared_norm_loss(scores: Tensor, answerable: Tensor, gold: Tensor, group: Tensor) -> Tensor:
