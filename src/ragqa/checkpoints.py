@@ -6,7 +6,6 @@ half the space of float16.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,8 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from ragqa import durable
 
 Storage = Literal["float32", "float16", "int8"]
 
@@ -51,9 +52,8 @@ def save(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], s
     """Write weights and configuration into ``folder``; the weights appear last, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(dict(config), indent=1) + "\n", encoding="utf-8")
-    partial = folder / "model.partial"
-    save_file(pack(state, storage), partial)
-    os.replace(partial, folder / "model.safetensors")
+    with durable.whole(folder / "model.safetensors") as partial:
+        save_file(pack(state, storage), partial)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

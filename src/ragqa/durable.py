@@ -3,13 +3,18 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES}
 _SQLITE_DISK_ERRORS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _FULL_DISK_BYTES = 64 * 1024
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""What libraries in Rust (safetensors) leave of an error number."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -46,12 +51,28 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place to write a file to, which takes the place of ``path`` when that went well, and is removed else."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        remove(partial)
+        raise
+
+
 def disk_fault(error: BaseException | None, folder: Path) -> str | None:
     """Why ``error`` is the fault of the disk under ``folder``, with the space left; None when it is not."""
-    if not isinstance(error, OSError | sqlite3.Error | RuntimeError):
+    told = _OS_ERROR.search(str(error))
+    if not (told or isinstance(error, OSError | sqlite3.Error | RuntimeError)):
         return None
     free = shutil.disk_usage(folder).free
-    number, code = getattr(error, "errno", None), getattr(error, "sqlite_errorcode", None)
+    number = getattr(error, "errno", None) or (int(told[1]) if told else None)
+    code = getattr(error, "sqlite_errorcode", None)
     if number is not None or code is not None:
         failed = number in _DISK_ERRORS or (code or 0) & 0xFF in _SQLITE_DISK_ERRORS
     else:

@@ -46,6 +46,14 @@ def test_a_resumed_run_goes_on_and_what_it_repeats_replaces_what_was_there(tmp_p
     assert curves(tmp_path / METRICS) == ([(5, 5.0), (10, 7.0)], [(10, 0.5)])
 
 
+def test_a_line_that_was_cut_tells_nothing(tmp_path: Path) -> None:
+    record(tmp_path, [{"step": 5, "loss": 5.0}])
+    with (tmp_path / METRICS).open("a", encoding="utf-8") as file:
+        file.write('{"time": 1, "step": 10, "lo\n')
+    record(tmp_path, [{"step": 15, "loss": 3.0}], resume=True)
+    assert curves(tmp_path / METRICS) == ([(5, 5.0), (15, 3.0)], [])
+
+
 def test_a_run_without_a_step_has_no_picture(tmp_path: Path) -> None:
     record(tmp_path, [{"training_questions": 3}])
     assert plot(tmp_path) is None

@@ -1,7 +1,12 @@
 """``finetune_reader`` from questions to a folder that answers, also after its process was killed."""
 
 import json
+import re
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +298,25 @@ def test_a_run_that_begins_anew_leaves_no_checkpoint_of_an_earlier_one(
     with pytest.raises(KeyboardInterrupt):
         finetune(run, resume=False, report=lambda _: None)
     assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(
+    tiny_bert: Path, questions: Path, tmp_path: Path
+) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    path = described(tmp_path, tiny_bert, questions)
+    command = [sys.executable, "-m", "ragqa", "finetune", "reader", "--config", str(path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_files)
+    assert child.returncode == 1
+    assert "Traceback" not in child.stderr
+    said = child.stderr.strip().splitlines()[-1]
+    assert re.match(
+        r"ragqa: .*/run cannot be written: .*File too large.* free; accepted: a disk with room", said
+    )
+    assert not list((tmp_path / "run").rglob("*.partial"))
 
 
 def test_a_model_is_not_overwritten_by_what_is_made_from_it(

@@ -8,8 +8,9 @@ import torch
 
 from ragqa.errors import TrainingError
 from ragqa.training import searching
-from ragqa.training.searching import Tried, as_searched, rates, search, table
+from ragqa.training.searching import CHOSEN, Tried, rates, search, settled, table
 from ragqa.training.settings import ReaderRun
+from ragqa.training.trainer import LAST
 
 
 def run_of(folder: Path, bert: Path, questions: Path) -> ReaderRun:
@@ -47,8 +48,32 @@ def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
     assert found.model_copy(update={"schedule": run.schedule}) == run
     assert [r["search"] for r in said if "search" in r] == [1, 2, 3]
     again, _ = search(run, 3, lambda _: None)
-    assert again == found == as_searched(run)
-    assert as_searched(run.model_copy(update={"output": tmp_path / "other"})).schedule == run.schedule
+    assert again == found
+    assert [path.name for path in (run.output / "search").iterdir()] == [Path(CHOSEN).name]
+
+
+def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = run_of(tmp_path, tiny_bert, questions)
+    quiet: list[Any] = []
+    found, tried = settled(run, 2, quiet.append, resume=False)
+    assert len(tried) == 2
+    assert settled(run, 2, quiet.append, resume=True) == (found, [])
+    assert settled(run, None, quiet.append, resume=True) == (found, [])
+    assert settled(run, None, quiet.append, resume=False) == (run, [])
+    assert settled(run, None, quiet.append, resume=True) == (run, [])
+
+
+def test_a_search_that_was_cut_is_made_again_and_a_run_that_has_begun_is_not_searched(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = run_of(tmp_path, tiny_bert, questions)
+    _, tried = settled(run, 2, lambda _: None, resume=True)
+    assert len(tried) == 2
+    (run.output / CHOSEN).unlink()
+    (run.output / LAST).write_bytes(b"")
+    assert settled(run, 2, lambda _: None, resume=True) == (run, [])
 
 
 def test_a_rate_that_ends_in_no_number_is_not_taken(

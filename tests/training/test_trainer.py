@@ -39,6 +39,8 @@ def test_batches_hold_every_group_once(lengths: list[int], size: int, seed: int)
     assert sorted(i for batch in batches for i in batch) == list(range(len(groups)))
     assert all(len(batch) <= size for batch in batches)
     assert len(batches) == -(-len(groups) // size)
+    if len(groups) <= 64 * size:
+        assert max(map(len, batches), default=0) - min(map(len, batches), default=0) <= 1
 
 
 def test_batches_hold_groups_of_like_lengths_in_random_order() -> None:

@@ -194,7 +194,7 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
     from ragqa.models.loading import quieten
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
-    from ragqa.training.searching import as_searched, search, table
+    from ragqa.training.searching import settled, table
     from ragqa.training.workers import Workers
 
     quieten()
@@ -203,12 +203,9 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
         if dry_run:
             plan(run, view.show)
             return
-        if resume:
-            run = as_searched(run)
-        elif tries is not None:
-            run, tried = search(run, tries, view.show)
-            for line in table(tried, "validation score") if first else ():
-                typer.echo(line)
+        run, tried = settled(run, tries, view.show, resume=resume)
+        for line in table(tried, "validation score") if tried and first else ():
+            typer.echo(line)
         if not first:  # one process records and prints for all
             finetune(run, resume=resume, report=view.show)
             return

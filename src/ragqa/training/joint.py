@@ -7,7 +7,6 @@ A killed run goes on in the round and the step at which it was.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ragqa import data, plugins
+from ragqa import data, durable, plugins
 from ragqa.backbone import content_digest
 from ragqa.catalog import Catalog
 from ragqa.config import Config
@@ -29,12 +28,14 @@ from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Tally, label, line, occurrences
+from ragqa.training.recording import disk_named
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import divide, document_of, shuffled
 from ragqa.training.task import Report
+from ragqa.training.trainer import LAST
 from ragqa.types import Example, Hit, Passage
 
 LABELS, IDENTITY = "questions.jsonl", "joint.json"
@@ -70,6 +71,11 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
+    with disk_named(run.output):
+        return _finetune(run, resume, report, recording)
+
+
+def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording) -> FinishedJointly:
     passages, pairs, test = _read(run, report)
     _begin(run, resume)
     models = before = Models({"name": "sentence_transformer", "model": _backbone(run)}, _first_reader(run))
@@ -102,6 +108,7 @@ def _begin(run: JointRun, resume: bool) -> None:
         for finished in (
             *run.output.glob(f"round_*/{LABELS}"),
             *run.output.glob("round_*/*/model/README.md"),
+            *run.output.glob(f"round_*/*/{LAST}"),
         ):
             finished.unlink()
     elif path.exists() and path.read_text(encoding="utf-8") != identity:
@@ -245,9 +252,8 @@ def _label(
     several = len({passage.doc_id for passage in search.passages}) >= LEAST_DOCUMENTS
     found = [line(e, borne, by_document=several) for e, borne in labelled]
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
-    os.replace(partial, target)
+    with durable.whole(target) as partial:
+        partial.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
 
 
 def _held_out(run: JointRun, labels: Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What a run leaves to look at: metrics.jsonl, events for TensorBoard, and a picture of loss and score."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ragqa import durable
 from ragqa.errors import TrainingError
 
 METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
@@ -51,9 +53,32 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._metrics.close()
-        self._events.close()
-        plot(self._folder)
+        # A full disk must hide neither what the run came to nor what ended it.
+        with contextlib.suppress(OSError):
+            self._metrics.close()
+            self._events.close()
+            plot(self._folder)
+
+
+@contextmanager
+def disk_named(folder: Path) -> Iterator[None]:
+    """A disk that fails under the run in ``folder`` as one line.
+
+    Raises:
+        TrainingError: something could not be written.
+    """
+    try:
+        yield
+    except Exception as fault:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        reason = durable.disk_fault(fault, there)
+        if reason is None:
+            raise
+        raise TrainingError(
+            f"{folder} cannot be written: {reason}",
+            accepted="a disk with room for the run",
+            next_step="free space there, then the same command with --resume",
+        ) from fault
 
 
 def recording(
@@ -111,12 +136,16 @@ Curve = list[tuple[int, float]]
 def curves(metrics: Path) -> tuple[Curve, Curve]:
     """Step and loss, step and validation score, of the last run that began anew.
 
-    A step that comes again, after a resumption, replaces what was known from there on.
+    A step that comes again, after a resumption, replaces what was known from there on; a line that a kill cut short
+    tells nothing.
     """
     losses: dict[int, float] = {}
     scores: dict[int, float] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
         if values.get("begun") == "new":
             losses, scores = {}, {}
         if "validation_before" in values:

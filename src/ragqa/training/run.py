@@ -21,12 +21,13 @@ from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
+from ragqa.training.recording import disk_named
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
-from ragqa.training.trainer import Trainer
+from ragqa.training.trainer import BEST, Trainer
 from ragqa.training.workers import Workers
 
 
@@ -61,6 +62,11 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
+    with disk_named(run.output):
+        return _finetune(run, resume, report)
+
+
+def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     workers = Workers.joined()
     report = workers.voice(report)
     prepared = prepare(run, report)
@@ -79,7 +85,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     target = run.output / "model"
     if not workers.first:
         return Finished(target, None)
-    task.save(target, checkpoints.load_tensors(run.output / "best.safetensors"), best)
+    task.save(target, checkpoints.load_tensors(run.output / BEST), best)
     size = sum(file.stat().st_size for file in target.rglob("*.safetensors"))
     report({"megabytes": round(size / 1e6, 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ragqa import durable
 from ragqa.errors import TrainingError
+from ragqa.training.recording import disk_named
 from ragqa.training.run import prepare
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
+from ragqa.training.trainer import LAST
 from ragqa.training.workers import Workers
 
 SPREAD = 4.0
@@ -37,13 +40,32 @@ def rates(usual: float, tries: int) -> list[float]:
     return [round(float(usual * factor), 8) for factor in np.geomspace(1 / SPREAD, SPREAD, tries)]
 
 
+def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tuple[Run, list[Tried]]:
+    """``run`` with the schedule that ``tries`` tries chose, now or before it was cut, and the tries made now.
+
+    A run that begins anew forgets what an earlier one in its folder chose; one that is resumed goes on with it.
+
+    Raises:
+        TrainingError: see ``search``.
+    """
+    path, last = run.output / CHOSEN, run.output / LAST
+    if not resume and Workers.joined().first:
+        for earlier in (path, last):
+            earlier.unlink(missing_ok=True)
+    if resume and path.is_file():
+        schedule = Schedule.model_validate_json(path.read_text(encoding="utf-8"))
+        return run.model_copy(update={"schedule": schedule}), []
+    begun = resume and last.is_file()
+    return (run, []) if begun or tries is None else search(run, tries, report)
+
+
 def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     """Try ``tries`` learning rates, in folders below ``run.output``; the run with the best of them, and all.
 
     The head's rate keeps its ratio to the encoder's. A try whose loss is no number scores nothing.
 
     Raises:
-        TrainingError: fewer than two tries.
+        TrainingError: fewer than two tries; the disk fails.
     """
     if tries < 2:
         raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
@@ -51,24 +73,18 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     first = prepare(run, report)
     usual, whole = first.schedule, first.trainer.steps
     steps = min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
-    found = [
-        _try(run, _schedule(usual, rate, steps), number, report)
-        for number, rate in enumerate(rates(usual.learning_rate, tries), 1)
-    ]
-    best = max(found, key=lambda one: one.score)
-    chosen = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
-    schedule = usual.model_copy(update=chosen)
-    (run.output / CHOSEN).write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    with disk_named(run.output):
+        found = [
+            _try(run, _schedule(usual, rate, steps), number, report)
+            for number, rate in enumerate(rates(usual.learning_rate, tries), 1)
+        ]
+        best = max(found, key=lambda one: one.score)
+        chosen = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
+        schedule = usual.model_copy(update=chosen)
+        if Workers.joined().first:
+            with durable.whole(run.output / CHOSEN) as partial:
+                partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return run.model_copy(update={"schedule": schedule}), found
-
-
-def as_searched(run: Run) -> Run:
-    """``run`` with the schedule that an earlier search in its folder chose, if there was one."""
-    path = run.output / CHOSEN
-    if not path.is_file():
-        return run
-    schedule = Schedule.model_validate_json(path.read_text(encoding="utf-8"))
-    return run.model_copy(update={"schedule": schedule})
 
 
 def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:
@@ -92,6 +108,8 @@ def _try(run: Run, schedule: Schedule, number: int, report: Report) -> Tried:
     except TrainingError as fault:  # a rate so high that the loss is no number
         report({"search": number, "failed": str(fault)})
         score = float("-inf")
+    if Workers.joined().first:
+        durable.remove(output)  # only its score is needed
     tried = Tried(schedule.learning_rate, schedule.head_learning_rate, schedule.max_steps or 0, score)
     report({"search": number, "learning_rate": tried.learning_rate, "score": round(score, 4)})
     return tried

@@ -6,7 +6,6 @@ The loop knows nothing of tasks: an objective turns examples into groups and bat
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.averaging import Average
 from ragqa.training.layers import depth, rate_factor
@@ -24,6 +24,9 @@ from ragqa.training.precision import MasterWeights
 from ragqa.training.schedule import Schedule, bucketed_batches
 from ragqa.training.workers import Workers
 from ragqa.types import Example
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+"""In the folder of a run: where it can go on, and the weights that were judged best."""
 
 
 class Objective(Protocol):
@@ -176,7 +179,7 @@ class Trainer:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.folder / "last.safetensors"
+        return self.folder / LAST
 
     @property
     def _stopped(self) -> bool:
@@ -235,7 +238,7 @@ class Trainer:
         if not self.workers.first:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / "best.safetensors", self.weights.state())
+        _write(self.folder / BEST, self.weights.state())
 
     def _validate(self) -> None:
         with self._averaged():
@@ -330,6 +333,5 @@ def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     from safetensors.torch import save_file
 
-    partial = path.with_suffix(".partial")
-    save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata)
-    os.replace(partial, path)
+    with durable.whole(path) as partial:
+        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata)
