@@ -259,6 +259,29 @@ def test_the_confidence_is_fitted_where_there_are_questions_enough(
     assert fitted.lexical == read_calibration(trained).lexical
 
 
+def test_a_confidence_that_cannot_be_fitted_stays_as_it_was(
+    trained: Path, tiny_bert: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, validation_documents=3), ReaderRun)
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    stored = folder / "calibration.json"
+    own = stored.read_text().replace('"retrieval_weight": ', '"retrieval_weight": 1')
+    stored.write_text(own)
+    with pytest.raises(TrainingError, match=r"18 answerable validation questions are too few.*100 or more"):
+        calibrate_reader(run, folder, lambda _: None)
+    assert stored.read_text() == own
+
+    def cut(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ragqa.training.targets.reader.LEAST_TO_CALIBRATE", 10)
+    monkeypatch.setattr(ExtractiveReader, "readings", cut)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate_reader(run, folder, lambda _: None)
+    assert stored.read_text() == own
+
+
 def test_a_schedule_follows_the_number_of_questions() -> None:
     data = Path("questions.jsonl")
     few = ReaderRun(data=data, start_from="builtin").default_schedule(200, rate=1.0)

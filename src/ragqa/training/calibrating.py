@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ragqa import calibration, pretrained
+from ragqa import calibration, durable, pretrained
+from ragqa.errors import ModelError
 from ragqa.evaluation.answers import RIGHT_F1, f1
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
@@ -63,7 +64,10 @@ def calibrate(
         lexical: questions in Han characters, answered by the best sentence.
         max_refused: share of answerable questions that the operating point may refuse.
     """
-    _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
+    try:
+        pretrained.read_calibration(folder)  # stays until the new one is known; no reading depends on it
+    except ModelError:
+        _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
     reader = ExtractiveReader(model=str(folder))
     readings = reader.readings([r.example.query for r in spans], [r.hits for r in spans])
     weight = max(calibration.RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
@@ -153,5 +157,6 @@ def _store(
     folder: Path, weight: float, span: calibration.Calibration, lexical: calibration.Calibration
 ) -> dict[str, Any]:
     values = {"retrieval_weight": weight, "span": span.as_json(), "lexical": lexical.as_json()}
-    (folder / "calibration.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    with durable.whole(folder / "calibration.json") as partial:
+        partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return values

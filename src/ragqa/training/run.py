@@ -101,7 +101,11 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
 
 
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
-    """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``."""
+    """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``.
+
+    Raises:
+        TrainingError: they have too few answerable questions.
+    """
     reader.fit_calibration(run, _split(run, report), pretrained.reader_folder(str(folder)), report)
 
 

@@ -7,6 +7,7 @@ from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.data import distinct_passages
 from ragqa.data.faults import OnBad
+from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
 from ragqa.models.span import SpanModel, load_span
 from ragqa.training.calibrating import (
@@ -61,7 +62,7 @@ def task(run: ReaderRun, split: Split, report: Report) -> Task:
         save=lambda folder, tensors, best: store(
             SpanModel, run, start, folder, tensors, {"best_validation_f1": round(best, 4)}
         ),
-        finish=lambda folder: fit_calibration(run, split, folder, report),
+        finish=lambda folder: _calibrated(run, split, folder, report),
         compare=lambda folder: _compare(run, split, objective, folder),
     )
 
@@ -79,14 +80,33 @@ def _compare(run: ReaderRun, split: Split, objective: SpanObjective, folder: Pat
     )
 
 
-def fit_calibration(run: ReaderRun, split: Split, folder: Path, report: Report) -> None:
-    """Fit the calibration of the reader in ``folder`` on the validation documents, or keep the one before."""
-    answerable = sum(bool(e.answers) for e in split.validation)
-    if answerable < LEAST_TO_CALIBRATE:
+def _calibrated(run: ReaderRun, split: Split, folder: Path, report: Report) -> None:
+    """Fit the calibration of the new reader in ``folder``, or give it that of the one before."""
+    count = _answerable(split)
+    if count < LEAST_TO_CALIBRATE:
         before = run.start_from or "builtin"
         keep_calibration(folder, pretrained.reader_folder(before))
-        report({"confidence": f"that of {before}: {answerable} validation questions are too few to fit one"})
+        report({"confidence": f"that of {before}: {count} validation questions are too few to fit one"})
         return
+    fit_calibration(run, split, folder, report)
+
+
+def _answerable(split: Split) -> int:
+    return sum(bool(e.answers) for e in split.validation)
+
+
+def fit_calibration(run: ReaderRun, split: Split, folder: Path, report: Report) -> None:
+    """Fit the calibration of the reader in ``folder`` on the validation documents.
+
+    Raises:
+        TrainingError: they have too few answerable questions; what the reader has stays.
+    """
+    if (count := _answerable(split)) < LEAST_TO_CALIBRATE:
+        raise TrainingError(
+            f"{count} answerable validation questions are too few to fit a confidence",
+            accepted=f"{LEAST_TO_CALIBRATE} or more",
+            next_step="more questions, or more validation_documents in the --config",
+        )
     everything = [*split.training, *split.validation, *split.test]
     spans = _retrieved(split.validation, everything, run)
     lexical = []
