@@ -121,6 +121,23 @@ def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
         assert data.read(path)[0].query.id == "1"
 
 
+def test_a_bad_first_line_is_named_as_any_other_and_a_mark_in_front_is_none(tmp_path: Path) -> None:
+    good = json.dumps(lease())
+    path = tmp_path / "mine.jsonl"
+    path.write_text(f'\ufeff{{"question": \n{good}\n{good}\n', encoding="utf-8")
+    faults: list[Exception] = []
+    assert len(data.read(path, faults.append)) == 2
+    assert ["line 1: is no JSON object" in str(fault) for fault in faults] == [True]
+    path.write_text(f"\ufeff{good}\n", encoding="utf-8")
+    assert data.read(path)[0].answers == ("May",)
+    squad = {"data": [{"title": "T", "paragraphs": [{"context": LEASE, "qas": []}]}]}
+    squad["data"][0]["paragraphs"][0]["qas"].append(  # type: ignore[index]
+        {"id": "1", "question": "When?", "answers": [{"text": "May", "answer_start": 18}]}
+    )
+    path.write_text("\ufeff" + json.dumps(squad), encoding="utf-8")
+    assert data.read(path)[0].query.id == "1"
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "question;answer\n", "[]", '{"data": []}'])
 def test_a_file_without_questions_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "data.json"

@@ -76,10 +76,6 @@ def test_a_misplaced_answer_is_named(tmp_path: Path) -> None:
         '{"data": [{"title": "A"}]}',
         '{"data": [{"paragraphs": [{"context": "x"}]}]}',
         '{"data": [{"paragraphs": [{"context": 7, "qas": []}]}]}',
-        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1}]}]}]}',
-        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1, "question": "?", "answers": [7]}]}]}]}',
-        '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1, "question": "?", "answers": '
-        '[{"text": "x", "answer_start": "one"}]}]}]}]}',
         b"\xff\xfe\x00",
     ],
 )
@@ -90,6 +86,28 @@ def test_another_form_is_refused_with_the_form_that_is_read(tmp_path: Path, cont
         load(path)
     assert "paragraphs" in caught.value.accepted
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"id": "7"}, "question 7: KeyError: 'question'"),
+        ({"question": "?", "answers": []}, "question None: KeyError: 'id'"),
+        ({"id": "7", "question": "?", "answers": [7]}, "question 7: TypeError"),
+        ({"id": "7", "question": "?", "answers": [{"text": "x", "answer_start": "one"}]}, "7: ValueError"),
+        (5, "question 5: TypeError"),
+    ],
+)
+def test_a_question_that_lacks_something_is_named_and_the_others_are_read(
+    tmp_path: Path, bad: Any, said: str
+) -> None:
+    path = stored(tmp_path, article("A", (CONTEXT, [question("Where?", "the mat"), bad])))
+    faults: list[DataError] = []
+    assert [e.query.text for e in load(path, on_bad=faults.append)] == ["Where?"]
+    (fault,) = faults
+    assert said in str(fault)
+    with pytest.raises(DataError, match=said.split(":")[0]):
+        load(path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -426,10 +426,14 @@ def test_answers_carry_the_words_that_bear_them_out(base: tuple[str, Path], tmp_
         assert pipeline.ask("where does the animal5 live by day ?").text is None
 
 
-def test_a_language_model_keeps_its_layers(base: tuple[str, Path], questions: Path, tmp_path: Path) -> None:
-    run = described(tmp_path, base[1], [questions], layers=1)
-    with pytest.raises(TrainingError, match="which keeps all of its own"):
-        finetune(run, resume=False, report=lambda _: None)
+def test_what_a_language_model_does_not_heed_is_refused(
+    base: tuple[str, Path], questions: Path, tmp_path: Path
+) -> None:
+    given = {"layers": 1, "start_from": "builtin", "storage": "int8", "decoder_layers": 2}
+    for name, value in given.items():
+        run = described(tmp_path, base[1], [questions], **{name: value})
+        with pytest.raises(TrainingError, match=f"{name} = {value}: .* is a language model"):
+            finetune(run, resume=False, report=lambda _: None)
 
 
 def test_a_prompt_never_takes_more_places_than_the_model_has(base: tuple[str, Path], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import JointRun, ReaderRun
 from ragqa.training.task import Report
+from ragqa.training.trainer import LAST
 
 
 @contextmanager
@@ -133,10 +134,12 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
         if "stage" in values:
             raise Died
 
+    assert list(tmp_path.glob(f"round_1/*/{LAST}"))
     with pytest.raises(Died):
         finetune_jointly(other, resume=False, report=dies, recording=unheard)
     assert not (tmp_path / "round_1" / LABELS).exists()
     assert not list(tmp_path.glob("round_1/*/model/README.md"))
+    assert not list(tmp_path.glob(f"round_1/*/{LAST}"))
 
 
 @pytest.mark.slow

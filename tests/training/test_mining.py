@@ -36,6 +36,13 @@ def test_no_negative_holds_the_answer_or_is_the_gold_passage(questions: Path) ->
     assert sum(near) > len(near) / 2
 
 
+def test_an_answer_within_a_longer_word_is_none() -> None:
+    gold, other = Passage("a", 0, 9, "one goat."), Passage("b", 0, 12, "a goat phone")
+    example = Example(Query("How many goats?"), ("one",), (gold,), (Span(0, 3),))
+    (found,) = mined_of([example], [gold, other], 1)
+    assert found.hard_negatives == (other,)
+
+
 def test_the_case_of_an_answer_does_not_hide_it() -> None:
     gold, shouted = Passage("a", 0, 14, "city in Zurich"), Passage("b", 0, 14, "city to ZURICH")
     other = Passage("c", 0, 12, "city Zurick?")

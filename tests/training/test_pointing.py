@@ -273,6 +273,20 @@ def test_a_trained_one_goes_on_and_is_compared_with_itself(
     assert pretrained.stored_config(finished.model)["decoder_layers"] == 2
 
 
+def test_a_fresh_one_is_compared_with_the_shipped_one(encoder: Path, tmp_path: Path) -> None:
+    questions = asked(tmp_path / "any.jsonl")
+    held_out = {"hold_out": "questions", "validation_documents": 5, "test_documents": 4}
+    run = described(tmp_path / "run", encoder, questions, schedule=SHORT, **held_out)
+    finished = finetune(run, resume=False, report=lambda _: None)
+    assert finished.comparison is not None
+    assert finished.comparison.questions >= 4
+    card = (finished.model / "README.md").read_text(encoding="utf-8")
+    assert "test questions about documents that training saw, too" in card
+    kept = run.model_copy(update={"test_documents": 0})
+    card = (finetune(kept, resume=False, report=lambda _: None).model / "README.md").read_text("utf-8")
+    assert "No questions were put aside for a test." in card
+
+
 @pytest.mark.parametrize("tuning", ["lora", "adapter", "bitfit", "prompt"])
 def test_an_encoder_under_another_tuning_is_stored_and_loads(
     tuning: str, encoder: Path, tmp_path: Path
@@ -285,9 +299,10 @@ def test_an_encoder_under_another_tuning_is_stored_and_loads(
 
 def test_what_a_decoder_is_not_trained_with_is_refused(encoder: Path, tmp_path: Path) -> None:
     questions = asked(tmp_path / "any.jsonl")
-    for name, value in (("reward", "f1"), ("label_smoothing", 0.1)):
+    given = {"reward": "f1", "label_smoothing": 0.1, "prompt": "few_shot", "max_prompt_tokens": 99}
+    for name, value in given.items():
         run = described(tmp_path / name, encoder, questions, schedule=SHORT, **{name: value})
-        with pytest.raises(TrainingError, match=f"{name}: the backbone .* only encodes"):
+        with pytest.raises(TrainingError, match=f"{name} = {value}: the backbone .* only encodes"):
             finetune(run, resume=False, report=lambda _: None)
 
 

@@ -23,7 +23,7 @@ from ragqa.errors import TrainingError
 from ragqa.models.generator import Generator, load_writer_tokenizer
 from ragqa.training.objectives.continuation import ContinuationObjective
 from ragqa.training.objectives.masked import MaskedObjective
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, plan
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import PretrainRun, ReaderRun
 from ragqa.training.targets.pretrain import expected
@@ -90,6 +90,22 @@ def test_words_are_guessed_and_the_folder_is_a_backbone_for_other_runs(
     }
     reader = finetune(ReaderRun.model_validate(values), resume=False, report=lambda _: None).model
     assert json.loads((reader / "config.json").read_text())["backbone"] == str(finished.model)
+
+
+def test_of_a_single_document_passages_are_put_aside(
+    tmp_path: Path, tiny_bert: Path, documents: Path
+) -> None:
+    run = load_run(
+        described(tmp_path, tiny_bert, documents / "notes 3.md", validation_documents=1), PretrainRun
+    )
+    said: list[dict[str, Any]] = []
+    with pytest.raises(TrainingError, match=r"5 passages of documents are left for training.*more documents"):
+        plan(run, said.append)
+    (split,) = [r for r in said if "validation_questions" in r]
+    assert (split["training_questions"], split["validation_questions"]) == (5, 1)
+    named = run.model_copy(update={"validation_documents": ("no such file",)})
+    with pytest.raises(TrainingError, match="names 'no such file', which is none of the 1 documents"):
+        plan(named, said.append)
 
 
 def test_a_tuning_that_does_not_fold_is_refused_before_any_training(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ragqa import checkpoints
 from ragqa.errors import ConfigError, TrainingError
@@ -304,6 +304,20 @@ def test_a_checkpoint_of_other_data_or_settings_is_refused(
     other = tmp_path / "other.json"
     other.write_text(questions.read_text(encoding="utf-8").replace("harbour", "Harbour"), encoding="utf-8")
     run = load_run(described(tmp_path, tiny_bert, other), ReaderRun)
+    with pytest.raises(TrainingError, match="was made with other data or settings"):
+        finetune(run, resume=True, report=lambda _: None)
+
+
+def test_a_checkpoint_of_another_base_in_the_same_folder_is_refused(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    bert = tmp_path / "bert"
+    shutil.copytree(tiny_bert, bert)
+    run = load_run(described(tmp_path, bert, questions), ReaderRun)
+    finetune(run, resume=False, report=lambda _: None)
+    finetune(run, resume=True, report=lambda _: None)
+    weights = load_file(bert / "model.safetensors")
+    save_file({name: tensor + 1e-3 for name, tensor in weights.items()}, bert / "model.safetensors")
     with pytest.raises(TrainingError, match="was made with other data or settings"):
         finetune(run, resume=True, report=lambda _: None)
 

@@ -360,7 +360,7 @@ def test_what_is_no_number_ends_the_run_and_the_weights_before_it_are_kept(
         kept.append(weights(trainer))
         if part == "loss":
             return value * float("nan")
-        value.register_hook(lambda gradient: gradient * float("inf"))
+        value.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
         return value * 1.0
 
     monkeypatch.setattr(objective, "loss", loss)

@@ -13,6 +13,7 @@ import yaml
 from torch import nn
 
 from ragqa import checkpoints
+from ragqa.errors import TrainingError
 from ragqa.training.workers import Workers
 
 
@@ -84,6 +85,14 @@ def test_both_sides_of_a_retriever_need_one_process(tmp_path: Path, tiny_bert: P
     done = trained(tmp_path, path, 2, "retriever")
     assert done.returncode != 0
     assert "both sides of a retriever are trained in one process" in done.stderr
+
+
+def test_what_one_process_has_to_do_is_refused_to_several() -> None:
+    Workers().refuse("this is done")
+    with pytest.raises(
+        TrainingError, match="this is done in one process, and here are 2; accepted: the same"
+    ):
+        Workers(1, 2).refuse("this is done")
 
 
 def test_parts_hold_every_group_once() -> None:

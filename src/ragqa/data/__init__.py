@@ -86,15 +86,14 @@ def read(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> l
             return race.load(path, on_bad)
         raise DataError(f"the folder {path} holds no questions", accepted=ACCEPTED)
     try:
-        with path.open(encoding="utf-8") as file:
-            first = next((line for line in file if line.strip()), "")
+        text = path.read_text(encoding="utf-8-sig").lstrip()  # programs on Windows put a mark in front
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
         raise DataError(f"{path} cannot be read: {reason}", accepted=ACCEPTED) from fault
-    if not first:
+    if not text:
         raise DataError(f"{path} is empty", accepted=ACCEPTED)
-    record = _record(first)
-    if instructions.is_text(first):
+    record = _first_record(text)
+    if instructions.is_text(text):
         examples = instructions.load(path, on_bad)
     elif record is None:
         examples = squad.load(path, on_bad)
@@ -186,10 +185,17 @@ def distinct_passages(examples: Sequence[Example]) -> list[Passage]:
     return list(seen.values())
 
 
-def _record(line: str) -> dict[str, Any] | None:
-    """The record that stands on the line; the first line of SQuAD's JSON is all of it, or a bracket."""
+def _first_record(text: str) -> dict[str, Any] | None:
+    """The first line that is a JSON object; None where all of the text is one, as in SQuAD's form, or no line is."""
+    value = _object(text)
+    if value is not None and (text.count("\n", 0, len(text.rstrip())) or "data" in value):
+        return None
+    return next((found for line in text.split("\n") if (found := _object(line)) is not None), None)
+
+
+def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = json.loads(text)
     except ValueError:
         return None
-    return value if isinstance(value, dict) and "data" not in value else None
+    return value if isinstance(value, dict) else None

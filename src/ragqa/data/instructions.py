@@ -35,7 +35,7 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         DataError: the file is no JSON array, or a bad record, unless ``on_bad`` accepts it.
     """
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as fault:
         raise DataError(f"{path} is no JSON ({fault})", accepted=f"a JSON array of {ACCEPTED}") from fault
     found = []

@@ -26,7 +26,7 @@ def load_lines(path: Path, make: Callable[[str, int], Example], on_bad: OnBad) -
     """
     found = []
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:

@@ -34,7 +34,7 @@ class Record(BaseModel):
 def is_file(path: Path) -> bool:
     """Whether the first line is of this form: it names a document and brings no text of it."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             record = json.loads(next((line for line in lines if line.strip()), ""))
     except (OSError, ValueError):
         return False

@@ -8,6 +8,8 @@ from ragqa.data.faults import OnBad, refuse
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
 
+ACCEPTED = '{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}'
+
 
 def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     """Every question of the file, in its order, with its own paragraph as ``positives[0]``.
@@ -15,18 +17,19 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     Questions marked impossible keep the paragraph as a hard negative instead. The article is the document,
     so a split by ``doc_id`` never puts one article on both sides.
 
-    ``on_bad`` is told of each question whose answer does not stand where it says; such a question is left out.
+    ``on_bad`` is told of each question that lacks something, or whose answer does not stand where it says; such a
+    question is left out.
 
     Raises:
         DataError: the file is not JSON of this form; a bad question, unless ``on_bad`` accepts it.
     """
     try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
         return list(_examples(articles, on_bad))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise DataError(
             f"{path} is not SQuAD JSON ({type(fault).__name__}: {fault})",
-            accepted='{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}',
+            accepted=ACCEPTED,
         ) from fault
 
 
@@ -41,6 +44,9 @@ def _examples(articles: list[dict[str, object]], on_bad: OnBad) -> Iterator[Exam
             for qa in paragraph["qas"]:
                 try:
                     example = _example(qa, passage)
+                except (KeyError, TypeError, ValueError) as fault:
+                    name = qa.get("id") if isinstance(qa, dict) else qa
+                    on_bad(DataError(f"question {name}: {type(fault).__name__}: {fault}", accepted=ACCEPTED))
                 except DataError as fault:
                     on_bad(fault)
                 else:

@@ -5,7 +5,8 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from ragqa.analysis import is_han
+from ragqa.analysis import HAN, is_han
+from ragqa.types import Span
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
@@ -51,6 +52,24 @@ def holds(prediction: str, golds: Sequence[str]) -> float:
     """1.0 when the tokens of any gold answer stand in the prediction, one after the other (cover exact match)."""
     said = answer_tokens(prediction)
     return float(any(_stands_in(answer_tokens(gold), said) for gold in golds))
+
+
+def occurrences(text: str, answers: Sequence[str]) -> list[Span]:
+    """Where any of the ``answers`` stands in ``text`` as whole words, whatever the case, in reading order."""
+    found = {
+        (match.start(), match.end())
+        for answer in answers
+        if answer.strip()
+        for match in re.finditer(_whole_words(answer.strip()), text, re.IGNORECASE)
+    }
+    return [Span(*place) for place in sorted(found)]
+
+
+def _whole_words(answer: str) -> str:
+    """The answer as a pattern that does not begin or end within a word; Han, which has no spaces, bounds one, too."""
+    before = rf"(?<![^\W{HAN}])" if answer[0].isalnum() and not is_han(answer[0]) else ""
+    after = rf"(?![^\W{HAN}])" if answer[-1].isalnum() and not is_han(answer[-1]) else ""
+    return f"{before}{re.escape(answer)}{after}"
 
 
 def is_right(prediction: str, golds: Sequence[str], *, whole_sentence: bool = False) -> bool:

@@ -14,11 +14,11 @@ import numpy as np
 
 from ragqa import calibration, durable, pretrained
 from ragqa.errors import ModelError
-from ragqa.evaluation.answers import RIGHT_F1, f1
+from ragqa.evaluation.answers import RIGHT_F1, f1, occurrences
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
 from ragqa.training.retrieval import Retrieves
-from ragqa.types import Example, Hit, Passage
+from ragqa.types import Example, Hit
 
 SPAN_FEATURES = ("log_probability", "null_margin", "lead", "cosine", "coverage", "fused")
 LEXICAL_FEATURES = ("sentence_coverage", "coverage", "lead", "bm25")
@@ -44,14 +44,9 @@ def retrieve_for(
     for example, without, hits in zip(
         examples, away, retriever.retrieve([e.query.text for e in examples], 4 * top_k), strict=True
     ):
-        kept = [h for h in hits if not (without and _answers(h.passage, example))]
+        kept = [h for h in hits if not (without and occurrences(h.passage.text, example.answers))]
         found.append(Retrieved(example, tuple(kept[:top_k]), bool(example.answers) and not without))
     return found
-
-
-def _answers(passage: Passage, example: Example) -> bool:
-    text = passage.text.casefold()
-    return any(a.casefold() in text for a in example.answers)
 
 
 def calibrate(

@@ -30,14 +30,17 @@ def model_card(
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
-    return f"# A {run.target} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(comparison)}"
+    return f"# A {run.target} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(run, split, comparison)}"
 
 
-def _comparison(comparison: Comparison | None) -> str:
+def _comparison(run: Run, split: Split, comparison: Comparison | None) -> str:
+    if not split.test:
+        return f"No {run.hold_out} were put aside for a test.\n"
     if comparison is None:
-        return "No documents were put aside for a test.\n"
+        return "What was put aside for a test holds no question to judge by.\n"
+    apart = {"documents": "documents of their own", "questions": "documents that training saw, too"}
     lines = [
-        f"On {comparison.questions:,} test questions about documents of their own:\n",
+        f"On {comparison.questions:,} test questions about {apart[run.hold_out]}:\n",
         "| | before | after | difference (95 %) | p |",
         "|---|---|---|---|---|",
         *(_row(name, value) for name, value in comparison.measures.items()),

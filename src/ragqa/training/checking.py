@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from pydantic import BaseModel
+
 from ragqa.errors import DataError, TrainingError
 from ragqa.evaluation.answers import answer_tokens
 from ragqa.types import Example
@@ -12,7 +14,7 @@ LEAST = 20
 
 WORTHWHILE = 200
 
-Labels = Literal["answers", "passages", "choices"]
+Labels = Literal["answers", "passages", "choices", "texts"]
 """What a target learns from."""
 
 
@@ -49,12 +51,15 @@ def require_signal(training: Sequence[Example], validation: Sequence[Example], l
         "answers": "answerable questions",
         "passages": "questions with their passage",
         "choices": "questions with choices, of which one is right,",
+        "texts": "passages of documents",
     }[labels]
     if len(found) < LEAST:
         raise TrainingError(
             f"{len(found)} {lacking} are left for training",
             accepted=f"{LEAST} or more; {WORTHWHILE} or more are worth the time",
-            next_step="write more questions, about several documents",
+            next_step="more documents"
+            if labels == "texts"
+            else "write more questions, about several documents",
         )
     if not any(_label(e, labels) is not None for e in validation):
         raise TrainingError(
@@ -68,6 +73,17 @@ def require_signal(training: Sequence[Example], validation: Sequence[Example], l
             f"all {len(found)} training questions have the {one} {found[0][:60]!r}",
             accepted=f"questions with different {labels}: with one {one} there is nothing to tell apart",
         )
+
+
+def refuse_given(run: BaseModel, names: Sequence[str], because: str, accepted: str) -> None:
+    """Refuse settings of ``run`` that would decide nothing; one that is null, or as it comes, is not meant.
+
+    Raises:
+        TrainingError: one of ``names`` was given.
+    """
+    for name in names:
+        if getattr(run, name) not in (None, type(run).model_fields[name].get_default()):
+            raise TrainingError(f"{name} = {getattr(run, name)}: {because}", accepted=accepted)
 
 
 def _label(example: Example, labels: Labels) -> str | None:

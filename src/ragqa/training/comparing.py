@@ -14,6 +14,7 @@ from ragqa.training.judging import Comparison
 from ragqa.training.run import finetune
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
+from ragqa.training.workers import Workers
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
@@ -37,9 +38,10 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
     One that cannot be trained (BitFit without biases) is reported and left out.
 
     Raises:
-        TrainingError: the run puts no documents aside for a test, or none can be trained.
+        TrainingError: the run puts no documents aside for a test, or none can be trained; there are several processes.
         PluginError: a name that is no tuning.
     """
+    Workers.joined().refuse("the comparison measures seconds and memory")
     if run.test_documents == 0:
         raise TrainingError(
             "without test documents there is nothing to compare", accepted="test_documents: 1"
@@ -72,7 +74,7 @@ def _tuned(run: Run, name: str, report: Report) -> Tuned:
     finished = finetune(chosen, resume=False, report=watch)
     seconds = time.monotonic() - started
     if finished.comparison is None:
-        raise TrainingError("the test documents hold no answerable question", accepted="at least one")
+        raise TrainingError("the test documents hold no question to judge by", accepted="at least one")
     size = sum(file.stat().st_size for file in finished.model.rglob("model.safetensors")) / 1e6
     return Tuned(name, finished.comparison, trained, seconds, _peak_mb(), size, finished.model)
 

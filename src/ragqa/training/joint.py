@@ -14,35 +14,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ragqa import data, durable, plugins
+from ragqa import backbone, data, durable, plugins, pretrained
 from ragqa.backbone import content_digest
 from ragqa.catalog import Catalog
 from ragqa.config import Config
 from ragqa.data import distinct_passages
 from ragqa.errors import TrainingError
-from ragqa.evaluation.answers import f1
+from ragqa.evaluation.answers import f1, occurrences
 from ragqa.generations import open_generation
 from ragqa.indexing import CATALOG
 from ragqa.protocols import Vectors
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST
 from ragqa.training.judging import Comparison, Scores, compare
-from ragqa.training.labelling import Tally, label, line, occurrences
+from ragqa.training.labelling import Tally, label, line
 from ragqa.training.recording import disk_named
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
-from ragqa.training.splitting import divide, document_of, shuffled
+from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
 from ragqa.training.trainer import LAST
+from ragqa.training.workers import Workers
 from ragqa.types import Example, Hit, Passage
 
 LABELS, IDENTITY = "questions.jsonl", "joint.json"
 MOST_TESTED = 500
-
-LEAST_DOCUMENTS = 10
-"""With fewer in all, passages are put aside for validation instead of documents."""
 
 Recording = Callable[[Path], AbstractContextManager[Report]]
 """A folder → where the reports of the run in it go."""
@@ -71,6 +69,7 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
+    Workers.joined().refuse("joint training searches, labels and judges")
     with disk_named(run.output):
         return _finetune(run, resume, report, recording)
 
@@ -121,15 +120,20 @@ def _begin(run: JointRun, resume: bool) -> None:
 
 
 def _identity(run: JointRun) -> str:
-    """What must be the same for a run to go on: its settings, its data and the index, but not where they lie."""
+    """What must be the same for a run to go on: its settings, its data, the index and the models it begins with."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "index"})
     index = ""
     if run.index is not None:
         with open_generation(run.index) as generation:
             index = generation.manifest.created
-    return (
-        json.dumps({"settings": settings, "data": content_digest(run.data), "index": index}, indent=1) + "\n"
-    )
+    models = [backbone.resolve(_backbone(run)), pretrained.reader_folder(_first_reader(run))]
+    identity = {
+        "settings": settings,
+        "data": content_digest(run.data),
+        "index": index,
+        "models": [backbone.digest(folder) for folder in models],
+    }
+    return json.dumps(identity, indent=1) + "\n"
 
 
 def plan_jointly(run: JointRun, report: Report) -> None:
@@ -273,17 +277,18 @@ def _round(
 ) -> Models:
     """The models after a round's two runs; what can go on from the round before does."""
     labels = folder / LABELS
+    here = {document_of(example) for example in data.read(labels)}
     # An encoder of questions alone is trained towards the untuned vectors of passages, so it begins anew.
-    backbone = str(models.encoder["model"]) if run.whole_encoder else _backbone(run)
-    aside = {"validation_documents": held_out}
-    retriever = run.retriever_run(labels, folder / "retriever", backbone=backbone, **aside)
+    encoder = str(models.encoder["model"]) if run.whole_encoder else _backbone(run)
+    aside = {"validation_documents": tuple(name for name in held_out if name in here)}
+    retriever = run.retriever_run(labels, folder / "retriever", backbone=encoder, **aside)
     _train(_scheduled(run, retriever), resume, recording)
     reader = run.reader_run(labels, folder / "reader", **aside)
     if number > 1 and reader.tuning.name == "full":
         reader = reader.model_copy(update={"start_from": models.reader})
     _train(_scheduled(run, reader), resume, recording)
     trained = str(retriever.output / "model")
-    sides = {"model": trained} if run.whole_encoder else {"model": backbone, "query_model": trained}
+    sides = {"model": trained} if run.whole_encoder else {"model": encoder, "query_model": trained}
     return Models({"name": "sentence_transformer", **sides}, str(reader.output / "model"))
 
 

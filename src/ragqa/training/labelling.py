@@ -10,14 +10,13 @@ Izacard et al. 2022, arXiv:2208.03299, section 2.2).
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ragqa.analysis import HAN, is_han
+from ragqa.evaluation.answers import occurrences
 from ragqa.readers.extractive import ExtractiveReader, ScoredPassage
 from ragqa.spans import log_normalise
 from ragqa.training.retrieval import Retrieves
@@ -104,24 +103,6 @@ def borne_out(
             _, best = max(places, key=lambda place: place[0])
             found.append(Borne(passage, sum(value for value, _ in places), best))
     return sorted(found, key=lambda borne: -borne.likelihood)
-
-
-def occurrences(text: str, answers: Sequence[str]) -> list[Span]:
-    """Where any of the ``answers`` stands in ``text`` as whole words, whatever the case, in reading order."""
-    found = {
-        (match.start(), match.end())
-        for answer in answers
-        if answer.strip()
-        for match in re.finditer(_whole_words(answer.strip()), text, re.IGNORECASE)
-    }
-    return [Span(*place) for place in sorted(found)]
-
-
-def _whole_words(answer: str) -> str:
-    """The answer as a pattern that does not begin or end within a word; Han, which has no spaces, bounds one, too."""
-    before = rf"(?<![^\W{HAN}])" if answer[0].isalnum() and not is_han(answer[0]) else ""
-    after = rf"(?![^\W{HAN}])" if answer[-1].isalnum() and not is_han(answer[-1]) else ""
-    return f"{before}{re.escape(answer)}{after}"
 
 
 def line(example: Example, borne: Sequence[Borne], *, by_document: bool = True) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ragqa.config import Config
 from ragqa.data import distinct_passages
+from ragqa.evaluation.answers import occurrences
 from ragqa.training.retrieval import MemoryRetriever, Retrieves, TermRetriever
 from ragqa.training.settings import MiningConfig
 from ragqa.training.splitting import Split
@@ -90,12 +91,9 @@ def _negatives(
     best = max((hit.score for hit in hits if hit.passage.id in gold), default=-math.inf)
     highest = math.inf if margin is None else margin * best
     others = [hit for hit in found if hit.passage.id not in gold]
-    kept = [hit for hit in others if hit.score <= highest and not _answers(hit, example)]
+    kept = [
+        hit for hit in others if hit.score <= highest and not occurrences(hit.passage.text, example.answers)
+    ]
     tally.seen += len(others)
     tally.removed += len(others) - len(kept)
     return kept
-
-
-def _answers(hit: Hit, example: Example) -> bool:
-    text = hit.passage.text.casefold()
-    return any(answer.casefold() in text for answer in example.answers)

@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from ragqa import backbone
-from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.placing import placed
 from ragqa.models.pointer import PointerModel
+from ragqa.pretrained import backbone_of, folder_of
+from ragqa.training.checking import refuse_given
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import earlier, goes_on, initial, store
+from ragqa.training.starting import goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
@@ -85,25 +86,25 @@ def pointed_scores(model: PointerModel, objective: PointingObjective, asked: Seq
 def _compare(
     run: GeneratorRun, stored: Path, objective: PointingObjective, split: Split
 ) -> Comparison | None:
-    """The stored model beside the one it went on from; None where that was no generator."""
+    """The stored model beside the one it went on from, or beside the shipped one."""
     asked = [e for e in split.test if e.answers and e.positives]
-    before = earlier(run)
-    if not asked or before is None or not goes_on(PointerModel, run):
+    if not asked:
         return None
+    earlier = folder_of(run.target, (run.start_from if goes_on(PointerModel, run) else None) or "builtin")
+    before = PointingObjective(
+        load_tokenizer(backbone_of(earlier)), max_answer_tokens=objective.max_answer_tokens
+    )
     return compare(
-        pointed_scores(placed(PointerModel.load(before)), objective, asked),
+        pointed_scores(placed(PointerModel.load(earlier)), before, asked),
         pointed_scores(placed(PointerModel.load(stored)), objective, asked),
     )
 
 
 def _refuse_others(run: GeneratorRun) -> None:
-    given = [
-        name
-        for name, value in (("reward", run.reward), ("label_smoothing", run.label_smoothing or None))
-        if value is not None
-    ]
-    if given:
-        raise TrainingError(
-            f"{given[0]}: the backbone {run.backbone} only encodes, and its decoder is trained without it",
-            accepted="a language model as the backbone, or no such setting",
-        )
+    names = ("reward", "reward_share", "label_smoothing", "prompt", "max_prompt_tokens")
+    refuse_given(
+        run,
+        names,
+        f"the backbone {run.backbone} only encodes, and its decoder is trained without it",
+        "a language model as the backbone, or no such setting",
+    )

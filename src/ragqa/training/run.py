@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ragqa import checkpoints, devices, plugins, pretrained
+from ragqa import backbone, checkpoints, devices, plugins, pretrained
 from ragqa.backbone import content_digest
 from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
@@ -161,17 +161,17 @@ def _target(run: Run) -> Any:
 
 
 def _identity(run: Run) -> str:
-    """What must be the same for a run to go on: its settings and its data, but not where they lie."""
+    """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "schedule", "teachers"})
     # A template of the user's own decides what is learned, too.
     template = Path(getattr(run, "prompt", ""))
-    teachers = [pretrained.folder_of(run.target, name) for name in getattr(run, "teachers", ())]
-    read = [
-        *run.data,
-        *([template] if template.is_file() else []),
-        *(folder / "model.safetensors" for folder in teachers),
+    read = content_digest([*run.data, *([template] if template.is_file() else [])])
+    named = [getattr(run, "start_from", None), *getattr(run, "teachers", ())]
+    models = [
+        backbone.digest(backbone.resolve(run.backbone)),
+        *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in named if name),
     ]
-    return hashlib.sha256(json.dumps([settings, content_digest(read)], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([settings, read, models], sort_keys=True).encode()).hexdigest()
 
 
 def _refuse_own_output(run: Run) -> None:

@@ -106,6 +106,11 @@ class Run(Described):
         """``tuning: lora`` is short for ``tuning: {name: lora}``."""
         return {"name": value} if isinstance(value, str) else value
 
+    @property
+    def names_what_validates(self) -> bool:
+        """Whether ``validation_documents`` says which."""
+        return isinstance(self.validation_documents, tuple)
+
     @abstractmethod
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A schedule for so many training questions; ``rate`` times the learning rate that full tuning would have."""
@@ -310,7 +315,7 @@ class PretrainRun(Run):
     """A run of language modelling on documents."""
 
     target: ClassVar[str] = "pretrain"
-    labels: ClassVar[Labels] = "passages"
+    labels: ClassVar[Labels] = "texts"
 
     @classmethod
     def command(cls) -> str:
@@ -321,6 +326,9 @@ class PretrainRun(Run):
     output: Path = Field(Path("runs/pretrain"), description="folder for checkpoints, metrics and the model")
     max_questions: None = Field(None, description="documents hold no questions")
     test_documents: int | None = Field(0, ge=0, le=0, description="nothing is compared")
+    hold_out: Literal["documents"] = Field(
+        "documents", description="of fewer than ten documents passages are put aside"
+    )
     freeze: tuple[str, ...] = Field(
         (), description="as elsewhere; the words themselves are learned here, too"
     )

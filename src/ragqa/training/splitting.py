@@ -12,6 +12,9 @@ from typing import Literal
 from ragqa.errors import TrainingError
 from ragqa.types import Example
 
+LEAST_DOCUMENTS = 10
+"""Where passages are what is learned from, and there are fewer documents, passages are put aside instead of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -60,7 +63,7 @@ def divide(
             of all, at least one.
 
     Raises:
-        TrainingError: nothing would be left to train on.
+        TrainingError: nothing would be left to train on, or a name is unknown.
     """
     unit_of = _UNITS[unit]
     units = sorted({unit_of(e) for e in examples})
@@ -70,7 +73,13 @@ def divide(
     if validation is None or isinstance(validation, int):
         validation = tenth if validation is None else validation
     else:
-        named = [name for name in units if name in set(validation)]
+        missing = sorted(set(validation).difference(units))
+        if missing:
+            raise TrainingError(
+                f"validation_documents names {missing[0]!r}, which is none of the {len(units)} {unit}",
+                accepted="names as the data have them",
+            )
+        named = sorted(set(validation))
         validation = len(named)
     if validation + test >= len(units):
         raise TrainingError(

@@ -50,6 +50,15 @@ class Workers:
             torch.distributed.init_process_group(_backend())
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
+    def refuse(self, what: str, accepted: str = "the same command without torchrun") -> None:
+        """Refuse several processes where one has to do it all.
+
+        Raises:
+            TrainingError: there are several.
+        """
+        if self.count > 1:
+            raise TrainingError(f"{what} in one process, and here are {self.count}", accepted=accepted)
+
     @property
     def first(self) -> bool:
         """Whether this process writes, reports and validates."""

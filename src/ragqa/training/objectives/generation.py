@@ -140,7 +140,7 @@ class WritingObjective:
 
 
 def _holds(passages: Sequence[Passage], accepted: Sequence[str]) -> bool:
-    """Whether one of the passages still holds an accepted wording."""
+    """Whether one of the passages still holds an accepted wording, also within a word, as it was marked."""
     return any(answer.casefold() in p.text.casefold() for p in passages for answer in accepted)
 
 

@@ -15,6 +15,7 @@ from ragqa.errors import TrainingError
 from ragqa.models.generator import Generator, is_writer, load_generator, load_writer_tokenizer
 from ragqa.models.placing import placed
 from ragqa.prompting import Prompter
+from ragqa.training.checking import refuse_given
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.generation import WritingGroup, WritingObjective
 from ragqa.training.pointing import MEASURES, pointer_task, with_others
@@ -42,11 +43,12 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
     folder = backbone.resolve(run.backbone)
     if not is_writer(folder):
         return pointer_task(run, split, report)
-    if run.layers is not None:
-        raise TrainingError(
-            f"layers: {run.backbone} is a language model, which keeps all of its own",
-            accepted="an encoder as the backbone, or no such setting",
-        )
+    refuse_given(
+        run,
+        ("layers", "start_from", "storage", "decoder_layers", "question_share"),
+        f"{run.backbone} is a language model, which begins as it is, keeps its layers and is stored by transformers",
+        "an encoder as the backbone, or no such setting",
+    )
     model = Generator.from_folder(folder, run.dropout)
     tokenizer = load_writer_tokenizer(folder)
     room = model.room(run.max_answer_tokens, plugins.build("tuning", run.tuning.options()))

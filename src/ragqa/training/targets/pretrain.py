@@ -5,6 +5,7 @@ An encoder guesses hidden words, a causal language model the next ones.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,19 +27,22 @@ from ragqa.protocols import Splitter, Tuning
 from ragqa.training.objectives.continuation import ContinuationObjective, TokenRow
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
-from ragqa.training.splitting import Split, shuffled
+from ragqa.training.splitting import LEAST_DOCUMENTS, Split, shuffled
 from ragqa.training.starting import lay_over
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
-from ragqa.types import Example, Query
+from ragqa.types import Example, Passage, Query
 from ragqa.windows import load_tokenizer
 
 _BATCH = 32
 
 
 def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
-    """Every passage of the documents under ``run.data``, cut as an index of them would be."""
-    config, found = Config(), []
+    """Every passage of the documents under ``run.data``, cut as an index of them would be.
+
+    Of few documents each passage counts as one, so that some of them can be put aside.
+    """
+    config, found = Config(), list[Passage]()
     folder = backbone.resolve(run.backbone)
     tokenizer = load_tokenizer(folder if is_writer(folder) else read_layout(folder).transformer)
 
@@ -55,9 +59,10 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
                 on_bad(DataError(str(fault)))
                 continue
             for document in documents:
-                for passage in splitter.split(document):
-                    found.append(Example(Query("", id=passage.id), positives=(passage,)))
-    return found
+                found += splitter.split(document)
+    if len({passage.doc_id for passage in found}) < LEAST_DOCUMENTS and not run.names_what_validates:
+        found = [replace(passage, doc_id=passage.id) for passage in found]
+    return [Example(Query("", id=passage.id), positives=(passage,)) for passage in found]
 
 
 def task(run: PretrainRun, split: Split, report: Report) -> Task:

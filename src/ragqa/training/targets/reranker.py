@@ -20,7 +20,7 @@ from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pair import PairObjective
 from ragqa.training.retrieval import Retrieves
-from ragqa.training.settings import RerankerRun
+from ragqa.training.settings import MiningConfig, RerankerRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import goes_on, initial, store
 from ragqa.training.task import Report, Task
@@ -44,13 +44,16 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
     objective = PairObjective(
         load_tokenizer(backbone.resolve(run.backbone)), negatives=run.negatives, listwise=run.listwise
     )
-    retriever = searched(split, run.mining)
+    # What is judged and fitted are the hits and scores of the search that serves, whatever mines.
+    serving = MiningConfig(retriever="hybrid")
+    retriever = searched(split, serving)
+    mines = retriever if run.mining.retriever == serving.retriever else searched(split, run.mining)
     held_out = shuffled([e for e in split.validation if e.positives], run.split_seed)
     validation = _Ranked.of(held_out[: run.validation_questions], retriever, run.candidates)
     return Task(
         model,
         objective,
-        mined(split, retriever, run.hard_negatives, run.mining, report),
+        mined(split, mines, run.hard_negatives, run.mining, report),
         "nDCG@10",
         lambda m: float(np.mean(validation.scores(validation.judged(m, objective), _ALONE)["nDCG@10"])),
         goes_on=goes_on(PairModel, run),

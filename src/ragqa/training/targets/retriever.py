@@ -50,11 +50,8 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
         TrainingError: the backbone only adds to another one, or lacks such sizes; several processes would each
             set questions against the passages of their own part.
     """
-    if run.both_sides and Workers.joined().count > 1:
-        raise TrainingError(
-            "both sides of a retriever are trained in one process",
-            accepted="torchrun with the query side only",
-        )
+    if run.both_sides:
+        Workers.joined().refuse("both sides of a retriever are trained", "torchrun with the query side only")
     folder = backbone.resolve(run.backbone)
     if not pretrained.is_huggingface(folder):
         raise TrainingError(
