@@ -20,6 +20,7 @@ from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
+from ragqa.training import teaching
 from ragqa.training.objectives.choice import ChoiceObjective, Lesson, choice_loss
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
@@ -228,6 +229,34 @@ def test_teachers_score_each_option_and_options_of_other_questions(trained: Path
         lessons((read,), (str(trained),), other_options=2, seed=1)
     with pytest.raises(TrainingError, match="is a model of the kind pair"):
         lessons(tuple(asked), (str(pretrained.folder_of("reranker", "builtin")),), other_options=2, seed=1)
+
+
+def test_lessons_are_worked_out_once_and_again_where_what_was_kept_is_damaged(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGQA_CACHE", str(tmp_path))
+    worked_out: list[int] = []
+    honest = teaching._told
+
+    def counted(*given: Any) -> Any:
+        worked_out.append(1)
+        return honest(*given)
+
+    monkeypatch.setattr(teaching, "_told", counted)
+    asked = [Example(Query(f"Where does the {a} live?", a, ("harbour", "meadow")), choice=0) for a in ANIMALS]
+    first = lessons(asked, [str(trained)], 0, 1)
+    (kept,) = (tmp_path / "lessons").glob("*.json")
+    for expected in (1, 2):
+        again = lessons(asked, [str(trained)], 0, 1)
+        assert len(worked_out) == expected
+        assert again.keys() == first.keys()
+        for query, lesson in again.items():
+            assert lesson.options == first[query].options
+            assert np.array_equal(lesson.scores, first[query].scores)
+        kept.write_text(kept.read_text()[:-9])
+    lessons(asked[1:], [str(trained)], 0, 1)
+    assert len(worked_out) == 3
+    assert len(list((tmp_path / "lessons").iterdir())) == 2
 
 
 def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:

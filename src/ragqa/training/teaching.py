@@ -5,18 +5,21 @@ Since an option is scored by itself, options of other questions can stand beside
 tell more than the label does, that only one is right.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from ragqa import durable
 from ragqa.choices import option_windows, token_ids
 from ragqa.config import Config
+from ragqa.devices import cache_folder
 from ragqa.errors import TrainingError
 from ragqa.models.choice import ChoiceModel
 from ragqa.plugins import build
-from ragqa.pretrained import backbone_of, folder_of, stored_config
+from ragqa.pretrained import backbone_of, base_digest, folder_of, stored_config
 from ragqa.protocols import Encoder
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.scoring import window_scores
@@ -30,11 +33,12 @@ _NEAR = 150
 _AT_ONCE = 512
 
 
-@lru_cache(maxsize=1)  # a search tries several settings on the same questions
 def lessons(
-    examples: tuple[Example, ...], teachers: tuple[str, ...], other_options: int, seed: int
+    examples: Sequence[Example], teachers: Sequence[str], other_options: int, seed: int
 ) -> Mapping[Query, Lesson]:
     """Question → lesson, for the examples that have options and no passage.
+
+    What takes minutes is kept in the user's cache folder, for a run that is searched, planned or resumed.
 
     Args:
         teachers: folders of choice models, or "builtin".
@@ -53,14 +57,43 @@ def lessons(
             "teachers are named, but every question comes with a passage",
             accepted="teachers for questions that have options and no passage",
         )
+    path = _place(asked, folders, other_options, seed)
+    told = _kept(path)
+    if told is None:
+        told = _told(asked, folders, other_options, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with durable.whole(path) as partial:
+            partial.write_text(json.dumps([(one.options, one.scores.tolist()) for one in told]), "utf-8")
+    return {example.query: one for example, one in zip(asked, told, strict=True)}
+
+
+def _place(asked: Sequence[Example], folders: Sequence[Path], other_options: int, seed: int) -> Path:
+    """Where the lessons of these questions by these teachers are kept."""
+    questions = [(e.query.text, e.query.choices) for e in asked]
+    identity = [questions, [base_digest(folder) for folder in folders], other_options, seed, _NEAR]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
+    return cache_folder() / "lessons" / f"{key}.json"
+
+
+def _kept(path: Path) -> list[Lesson] | None:
+    try:
+        return [
+            Lesson(tuple(options), np.array(scores, dtype=np.float32))
+            for options, scores in json.loads(path.read_text("utf-8"))
+        ]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _told(asked: Sequence[Example], folders: Sequence[Path], other_options: int, seed: int) -> list[Lesson]:
     drawn = _others(asked, other_options, seed) if other_options else [()] * len(asked)
     options = [(*e.query.choices, *more) for e, more in zip(asked, drawn, strict=True)]
     said = np.array([_scores(folder, [e.query.text for e in asked], options) for folder in folders])
-    found, at = {}, 0
+    found, at = [], 0
     for example, mine in zip(asked, options, strict=True):
         scores = said[:, at : at + len(mine)]
         own = np.logaddexp.reduce(scores[:, : len(example.query.choices)], axis=1, keepdims=True)
-        found[example.query] = Lesson(mine, (scores - own).mean(axis=0).astype(np.float32))
+        found.append(Lesson(mine, (scores - own).mean(axis=0).astype(np.float32)))
         at += len(mine)
     return found
 
