@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from ragqa import durable
 from ragqa.choices import option_windows, token_ids
@@ -58,12 +59,13 @@ def lessons(
             accepted="teachers for questions that have options and no passage",
         )
     path = _place(asked, folders, other_options, seed)
-    told = _kept(path)
-    if told is None:
-        told = _told(asked, folders, other_options, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with durable.whole(path) as partial:
-            partial.write_text(json.dumps([(one.options, one.scores.tolist()) for one in told]), "utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # of several processes one works it out
+        told = _kept(path)
+        if told is None:
+            told = _told(asked, folders, other_options, seed)
+            with durable.whole(path) as partial:
+                partial.write_text(json.dumps([(one.options, one.scores.tolist()) for one in told]), "utf-8")
     return {example.query: one for example, one in zip(asked, told, strict=True)}
 
 
