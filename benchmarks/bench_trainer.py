@@ -9,13 +9,15 @@ tokens) and once with windows padded to the longest of their batch; ``trainer_qu
 latter with the attention of ``ragqa.models.attention``, freed memory kept, and windows of like lengths in a batch (an
 option of the Trainer): the same functions computed faster, so that its F1 after many questions can be had in less
 than a night. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it,
-batches of like lengths, frozen word embeddings. F1 is on all questions of dev with the gold paragraph.
+batches of like lengths, frozen word embeddings. F1 is on all questions of dev with the gold paragraph. Memory in MiB is the greatest of
+training (``training_peak_mb``, with the data read before), and of all that the process did, judging included.
 Writes benchmarks/results/trainer.json.
 """
 
 import argparse
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -150,6 +152,7 @@ def worked(way: str, root: Path, questions: int) -> dict[str, float]:
         else:
             examples = data.read_all([train], questions, SEED, on_bad=lambda _: None)
             found = trainer(examples, folder, way)
+        found["training_peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         model = folder / "model"
         asked = squad.load(root / "squad" / "dev-v1.1.json")
         objective = SpanObjective(load_tokenizer(pretrained.backbone_of(model)))
