@@ -8,9 +8,9 @@ other. The Trainer runs in float32, once as its question-answering example does 
 tokens) and once with windows padded to the longest of their batch; ``trainer_quick``, only where it is named, is the
 latter with the attention of ``ragqa.models.attention``, freed memory kept, and windows of like lengths in a batch (an
 option of the Trainer): the same functions computed faster, so that its F1 after many questions can be had in less
-than a night. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it,
-batches of like lengths, frozen word embeddings. F1 is on all questions of dev with the gold paragraph. Memory in MiB is the greatest of
-training (``training_peak_mb``, with the data read before), and of all that the process did, judging included.
+than a night. ragqa runs `finetune reader` as it comes: bfloat16 where the CPU has it, batches of like lengths, frozen
+word embeddings. F1 is on all questions of dev with the gold paragraph. Memory in MiB is the greatest of training
+(``training_peak_mb``, with the data read before), and of all that the process did, judging included.
 Writes benchmarks/results/trainer.json.
 """
 
