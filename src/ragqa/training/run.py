@@ -115,7 +115,6 @@ def prepare(run: Run, report: Report) -> Prepared:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
-    keep_freed_memory()
     report = Workers.joined().voice(report)
     _refuse_own_output(run)
     split = _split(run, report)
@@ -129,6 +128,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
+    keep_freed_memory()  # of training alone: reading and mining free more than a step needs
     trainer = Trainer(
         placed(task.model),
         task.objective,
