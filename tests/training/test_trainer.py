@@ -286,7 +286,7 @@ def test_a_run_cut_while_it_saves_ends_in_the_same_weights(
 
     cut, _ = start(tmp_path / "cut")
     with monkeypatch.context() as patched:
-        patched.setattr("ragqa.training.trainer.os.replace", replace)
+        patched.setattr("ragqa.durable.os.replace", replace)
         with pytest.raises(Cut):
             cut.train(resume=False)
     resumed, _ = start(tmp_path / "cut")
