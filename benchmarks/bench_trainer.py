@@ -54,6 +54,7 @@ def ragqa(train: Path, questions: int, folder: Path) -> dict[str, float]:
     run = ReaderRun(
         data=(train,),
         max_questions=questions,
+        start_from=None,
         output=folder,
         validation_documents=2,
         test_documents=0,

@@ -67,4 +67,6 @@ def test_without_test_documents_or_with_an_unknown_name_nothing_is_trained(
         compare_tunings(run_of(tmp_path, tiny_bert, questions, 0), ["full"], lambda _: None)
     with pytest.raises(PluginError, match="lorra"):
         compare_tunings(run_of(tmp_path, tiny_bert, questions), ["full", "lorra"], lambda _: None)
+    with pytest.raises(TrainingError, match="no tuning is named"):
+        compare_tunings(run_of(tmp_path, tiny_bert, questions), [], lambda _: None)
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ragqa import checkpoints
-from ragqa.errors import ConfigError, TrainingError
+from ragqa.errors import ConfigError, ModelError, TrainingError
 from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
@@ -280,12 +280,44 @@ def test_a_confidence_that_cannot_be_fitted_stays_as_it_was(
     with pytest.raises(KeyboardInterrupt):
         calibrate_reader(run, folder, lambda _: None)
     assert stored.read_text() == own
+    with pytest.raises(TrainingError, match="the reader builtin belongs to this version of ragqa"):
+        calibrate_reader(run, Path("builtin"), lambda _: None)
+
+
+def test_a_run_goes_on_from_the_shipped_reader_unless_a_backbone_or_null_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    for text, start in (
+        ("validation_questions: 9", "builtin"),
+        ("start_from: null", None),
+        ("backbone: somewhere", None),
+        ("start_from: mine", "mine"),
+    ):
+        path.write_text(f"data: questions.jsonl\n{text}\n", encoding="utf-8")
+        assert load_run(path, ReaderRun).start_from == start
+
+
+def test_an_encoder_without_heads_is_no_reader(tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match="lacks weights that its config.json speaks of: qa_outputs"):
+        load_span(tiny_bert)
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions), ReaderRun)
+    run.output.write_text("", encoding="utf-8")
+    inside = run.model_copy(update={"output": run.output / "below"})
+    for one in (run, inside):
+        with pytest.raises(TrainingError, match="run is a file; accepted: a folder; try: --output"):
+            plan(one, lambda _: None)
+        with pytest.raises(TrainingError, match="run is a file; accepted: a folder; try: --output"):
+            finetune(one, resume=False, report=lambda _: None)
 
 
 def test_a_schedule_follows_the_number_of_questions() -> None:
     data = Path("questions.jsonl")
     few = ReaderRun(data=data, start_from="builtin").default_schedule(200, rate=1.0)
-    many = ReaderRun(data=data).default_schedule(90_000, rate=1.0)
+    many = ReaderRun(data=data, start_from=None).default_schedule(90_000, rate=1.0)
     assert few.epochs > many.epochs
     assert few.batch_groups < many.batch_groups
     assert few.learning_rate < many.learning_rate

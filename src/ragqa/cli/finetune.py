@@ -284,7 +284,7 @@ def calibrate(
 
 
 def _run(target: str, data: list[Path] | None, config: Path | None, **options: Any) -> Any:
-    """The run that the options describe: a file's, or one that trains the shipped model further.
+    """The run that the options describe.
 
     Raises:
         UsageError: neither data nor a file.
@@ -292,7 +292,7 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
     """
     from ragqa.errors import UsageError
     from ragqa.training.run_files import load_run, run_of
-    from ragqa.training.settings import RUNS, JointRun, ReaderRun
+    from ragqa.training.settings import RUNS, JointRun
 
     kind: Any = {**RUNS, JointRun.target: JointRun}[target]
     if config is None and not data:
@@ -304,5 +304,4 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
     given = {name: value for name, value in {"data": data or None, **options}.items() if value is not None}
     if config is not None:
         return load_run(config, kind, given)
-    goes_on = kind is ReaderRun and "backbone" not in given
-    return run_of(kind, {**given, **({"start_from": "builtin"} if goes_on else {})}, "the command line")
+    return run_of(kind, given, "the command line")

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from transformers import AutoModelForQuestionAnswering
 
 from ragqa import pretrained
 from ragqa.models.headed import Headed
+from ragqa.models.loading import load_transformer
 
 
 class SpanModel(Headed):
@@ -36,9 +36,7 @@ def load_span(folder: Path) -> SpanModel:
 
 
 def _from_huggingface(folder: Path) -> SpanModel:
-    whole = AutoModelForQuestionAnswering.from_pretrained(
-        folder, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-    )
+    whole = load_transformer(folder, attention="sdpa", kind=AutoModelForQuestionAnswering, whole=True)
     model = SpanModel(whole.base_model, int(whole.config.hidden_size))
     model.head = whole.qa_outputs
     return model

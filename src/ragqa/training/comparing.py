@@ -46,6 +46,8 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
         raise TrainingError(
             "without test documents there is nothing to compare", accepted="test_documents: 1"
         )
+    if not names:
+        raise TrainingError("no tuning is named", accepted="one or more", next_step="--tunings full,lora")
     for name in names:
         plugins.check_options("tuning", {"name": name})
     found = []
@@ -66,7 +68,7 @@ def _tuned(run: Run, name: str, report: Report) -> Tuned:
     def watch(values: dict[str, object]) -> None:
         nonlocal trained
         trained = int(str(values.get("trained_parameters", trained)))
-        report({"tuning": name, **values})
+        report(values if "left out" in values else {"tuning": name, **values})
 
     _reset_peak()
     started = time.monotonic()

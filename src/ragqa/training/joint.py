@@ -28,7 +28,7 @@ from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Tally, label, line
-from ragqa.training.recording import disk_named
+from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
@@ -177,6 +177,7 @@ def _refuse_models(run: JointRun) -> None:
     Raises:
         TrainingError: a model to begin with would be overwritten; an encoder that only adds to another one.
     """
+    require_folder(run.output)
     inside = run.output.resolve()
     for name in (_backbone(run), _first_reader(run)):
         if inside in Path(name).resolve().parents:

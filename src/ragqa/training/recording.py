@@ -60,6 +60,17 @@ class Recorder:
             plot(self._folder)
 
 
+def require_folder(path: Path) -> None:
+    """Refuse a file in the place of a run's folder, or of one above it.
+
+    Raises:
+        TrainingError: there is one.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise TrainingError(f"{there} is a file", accepted="a folder", next_step="--output FOLDER")
+
+
 @contextmanager
 def disk_named(folder: Path) -> Iterator[None]:
     """A disk that fails under the run in ``folder`` as one line.

@@ -21,7 +21,7 @@ from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.recording import disk_named
+from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
@@ -104,8 +104,14 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
     """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``.
 
     Raises:
-        TrainingError: they have too few answerable questions.
+        TrainingError: they have too few answerable questions, or it is the shipped reader.
     """
+    if str(folder) in pretrained.SHIPPED:
+        raise TrainingError(
+            f"the reader {folder} belongs to this version of ragqa",
+            accepted="a folder of `ragqa finetune reader`",
+            next_step="ragqa tune, whose file sets reader.threshold",
+        )
     reader.fit_calibration(run, _split(run, report), pretrained.reader_folder(str(folder)), report)
 
 
@@ -178,8 +184,9 @@ def _refuse_own_output(run: Run) -> None:
     """Keep a model from being replaced by what is made from it.
 
     Raises:
-        TrainingError: the new model would be written over the one that it is made from.
+        TrainingError: the new model would be written over the one that it is made from, or over a file.
     """
+    require_folder(run.output)
     target = (run.output / "model").resolve()
     for name in (run.backbone, getattr(run, "start_from", None), *getattr(run, "teachers", ())):
         if name is not None and Path(name).resolve() == target:

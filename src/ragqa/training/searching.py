@@ -7,7 +7,7 @@ import numpy as np
 
 from ragqa import durable
 from ragqa.errors import TrainingError
-from ragqa.training.recording import disk_named
+from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.run import prepare
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
@@ -48,6 +48,7 @@ def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tup
     Raises:
         TrainingError: see ``search``.
     """
+    require_folder(run.output)
     path, last = run.output / CHOSEN, run.output / LAST
     if not resume and Workers.joined().first:
         for earlier in (path, last):

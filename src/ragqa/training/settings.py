@@ -144,6 +144,11 @@ class ReaderRun(HeadedRun):
     target: ClassVar[str] = "reader"
 
     output: Path = Field(Path("runs/reader"), description="folder for checkpoints, metrics and the model")
+    start_from: str | None = Field(
+        None,
+        description="the reader to train further: builtin, a folder, or null: fresh heads; "
+        "default: builtin, unless a backbone is named",
+    )
     hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
     mining: MiningConfig = Field(MiningConfig(), description="how they are found")
     lexical_data: Path | None = Field(
@@ -156,6 +161,13 @@ class ReaderRun(HeadedRun):
     max_refused: float = Field(
         0.04, ge=0, lt=1, description="answerable questions the operating point may refuse"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goes_on(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not {"start_from", "backbone"} & values.keys():
+            return {**values, "start_from": "builtin"}
+        return values
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """Few questions are seen more often, in smaller batches, and judged once an epoch.
@@ -462,8 +474,7 @@ class JointRun(Described):
 
     def reader_run(self, labels: Path, output: Path, **more: Any) -> ReaderRun:
         """The reader's run of a round; it goes on from the shipped reader unless told otherwise."""
-        start = {} if "backbone" in self.reader else {"start_from": "builtin"}
-        return ReaderRun.model_validate({**self._of_a_round(labels, output), **start, **self.reader, **more})
+        return ReaderRun.model_validate({**self._of_a_round(labels, output), **self.reader, **more})
 
     def _of_a_round(self, labels: Path, output: Path) -> Mapping[str, Any]:
         return {"data": labels, "output": output, "test_documents": 0, "split_seed": self.split_seed}

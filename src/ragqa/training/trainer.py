@@ -130,6 +130,8 @@ class Trainer:
         report_steps = min(50, max(1, steps // 40))
         if resume:
             self._load()
+            where = f"after step {self.step}" if self.begun else "from the beginning: no checkpoint yet"
+            self.report({"goes_on": where})
         elif self.workers.first:
             # That of an earlier run: a resumption must not take it for its own.
             self._checkpoint.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from ragqa.errors import DataError
 from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.placing import placed
-from ragqa.pretrained import TEMPERATURE, folder_of
+from ragqa.pretrained import TEMPERATURE, backbone_of, folder_of
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
 from ragqa.training.options import with_options
@@ -127,14 +127,14 @@ def _mean_loss(
 def _compare(
     run: ChoiceRun, objective: ChoiceObjective, test: Sequence[Example], folder: Path
 ) -> Comparison | None:
-    """The stored model beside the one before it, or beside drawing lots."""
+    """The stored model beside the one it went on from, or beside the shipped one."""
     asked = [e for e in test if e.choice is not None]
     if not asked:
         return None
     stored = placed(ChoiceModel.load(folder))
     after = [float(s.argmax() == e.choice) for e, s in judged(stored, objective, asked)]
-    before = [1 / len(e.query.choices) for e in asked]
-    if goes_on(ChoiceModel, run):
-        earlier = placed(ChoiceModel.load(folder_of(run.target, run.start_from or "builtin")))
-        before = [float(s.argmax() == e.choice) for e, s in judged(earlier, objective, asked)]
+    earlier = folder_of(run.target, (run.start_from if goes_on(ChoiceModel, run) else None) or "builtin")
+    other = ChoiceObjective(load_tokenizer(backbone_of(earlier)))
+    judged_before = judged(placed(ChoiceModel.load(earlier)), other, asked)
+    before = [float(s.argmax() == e.choice) for e, s in judged_before]
     return compare({"accuracy": before}, {"accuracy": after})
