@@ -297,7 +297,7 @@ def test_a_run_goes_on_from_the_shipped_reader_unless_a_backbone_or_null_is_give
 
 
 def test_an_encoder_without_heads_is_no_reader(tiny_bert: Path) -> None:
-    with pytest.raises(ModelError, match="lacks weights that its config.json speaks of: qa_outputs"):
+    with pytest.raises(ModelError, match=r"lacks weights .* qa_outputs"):
         load_span(tiny_bert)
 
 
