@@ -8,7 +8,9 @@ import torch
 
 from ragqa.errors import TrainingError
 from ragqa.training import searching
-from ragqa.training.searching import CHOSEN, Tried, rates, search, settled, table
+from ragqa.training.run import finetune
+from ragqa.training.schedule import CHOSEN, Schedule
+from ragqa.training.searching import Tried, rates, search, settled, table
 from ragqa.training.settings import ReaderRun
 from ragqa.training.trainer import LAST
 
@@ -61,8 +63,18 @@ def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
     assert len(tried) == 2
     assert settled(run, 2, quiet.append, resume=True) == (found, [])
     assert settled(run, None, quiet.append, resume=True) == (found, [])
-    assert settled(run, None, quiet.append, resume=False) == (run, [])
-    assert settled(run, None, quiet.append, resume=True) == (run, [])
+    # Only a run that begins forgets it, not one that is refused before.
+    (run.output / LAST).write_bytes(b"kept")
+    refused = run.model_copy(update={"validation_documents": 99})
+    with pytest.raises(TrainingError):
+        finetune(refused, resume=False, report=quiet.append)
+    with pytest.raises(TrainingError):
+        settled(refused, 2, quiet.append, resume=False)
+    assert (run.output / LAST).read_bytes() == b"kept"
+    assert settled(run, None, quiet.append, resume=True) == (found, [])
+    few = run.model_copy(update={"schedule": Schedule(max_steps=2)})
+    finetune(few, resume=False, report=quiet.append)
+    assert settled(few, None, quiet.append, resume=True) == (few, [])
 
 
 def test_a_search_that_was_cut_is_made_again_and_a_run_that_has_begun_is_not_searched(

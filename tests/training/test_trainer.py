@@ -290,7 +290,11 @@ def test_a_run_cut_while_it_saves_ends_in_the_same_weights(
         with pytest.raises(Cut):
             cut.train(resume=False)
     resumed, _ = start(tmp_path / "cut")
+    said: list[dict[str, Any]] = []
+    resumed.report = said.append
+    begun = resumed.begun
     resumed.train(resume=True)
+    assert said[0]["goes_on"].startswith("after step" if begun else "from the beginning")
     assert_equal(weights(whole), weights(resumed))
 
 

@@ -9,14 +9,14 @@ from ragqa import backbone
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.placing import placed
 from ragqa.models.pointer import PointerModel
-from ragqa.pretrained import backbone_of, folder_of
+from ragqa.pretrained import backbone_of
 from ragqa.training.checking import refuse_given
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import goes_on, initial, store
+from ragqa.training.starting import before, goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
@@ -90,12 +90,12 @@ def _compare(
     asked = [e for e in split.test if e.answers and e.positives]
     if not asked:
         return None
-    earlier = folder_of(run.target, (run.start_from if goes_on(PointerModel, run) else None) or "builtin")
-    before = PointingObjective(
+    earlier = before(PointerModel, run)
+    other = PointingObjective(
         load_tokenizer(backbone_of(earlier)), max_answer_tokens=objective.max_answer_tokens
     )
     return compare(
-        pointed_scores(placed(PointerModel.load(earlier)), before, asked),
+        pointed_scores(placed(PointerModel.load(earlier)), other, asked),
         pointed_scores(placed(PointerModel.load(stored)), objective, asked),
     )
 

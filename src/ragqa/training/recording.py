@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ragqa import durable
-from ragqa.errors import TrainingError
+from ragqa.errors import RagqaError, TrainingError
 
 METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
 
@@ -80,6 +80,8 @@ def disk_named(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except RagqaError:  # named already, maybe by the run inside this one
+        raise
     except Exception as fault:
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         reason = durable.disk_fault(fault, there)

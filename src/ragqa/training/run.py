@@ -22,7 +22,7 @@ from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
 from ragqa.training.recording import disk_named, require_folder
-from ragqa.training.schedule import Schedule
+from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
 from ragqa.training.targets import reader
@@ -76,6 +76,8 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
         before = trainer.score()
         report({"validation_before": round(before, 4)})
         trainer.keep(before)
+    if not resume and workers.first and chosen(run.output) != prepared.schedule:
+        (run.output / CHOSEN).unlink(missing_ok=True)  # of an earlier run: a resumption must not take it
     best = trainer.train(resume=resume)
     report({"best_validation": round(best, 4), "measure": task.measure})
     if best == before:

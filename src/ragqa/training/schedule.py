@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -51,6 +52,16 @@ class Schedule(BaseModel):
             "constant": 1.0,
         }
         return min(rising, falling[self.decay])
+
+
+CHOSEN = "search/schedule.json"
+"""In the folder of a run: the schedule that a search chose, for ``--resume``."""
+
+
+def chosen(folder: Path) -> Schedule | None:
+    """The schedule that the search of the run in ``folder`` chose, if there was one."""
+    path = folder / CHOSEN
+    return Schedule.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 class SizedGroup(Protocol):

@@ -9,7 +9,7 @@ from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.run import prepare
-from ragqa.training.schedule import Schedule
+from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.trainer import LAST
@@ -17,9 +17,6 @@ from ragqa.training.workers import Workers
 
 SPREAD = 4.0
 """The rates lie between the usual one divided and multiplied by this, evenly in their logarithm."""
-
-CHOSEN = "search/schedule.json"
-"""In the folder of a run: what the search chose, for ``--resume``."""
 
 STEPS = (20, 200)
 """A try takes a tenth of the run's steps, but not fewer or more than these."""
@@ -43,20 +40,15 @@ def rates(usual: float, tries: int) -> list[float]:
 def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tuple[Run, list[Tried]]:
     """``run`` with the schedule that ``tries`` tries chose, now or before it was cut, and the tries made now.
 
-    A run that begins anew forgets what an earlier one in its folder chose; one that is resumed goes on with it.
+    A run that is resumed goes on with what was chosen; one that has begun without a search is not searched.
 
     Raises:
         TrainingError: see ``search``.
     """
     require_folder(run.output)
-    path, last = run.output / CHOSEN, run.output / LAST
-    if not resume and Workers.joined().first:
-        for earlier in (path, last):
-            earlier.unlink(missing_ok=True)
-    if resume and path.is_file():
-        schedule = Schedule.model_validate_json(path.read_text(encoding="utf-8"))
+    if resume and (schedule := chosen(run.output)) is not None:
         return run.model_copy(update={"schedule": schedule}), []
-    begun = resume and last.is_file()
+    begun = resume and (run.output / LAST).is_file()
     return (run, []) if begun or tries is None else search(run, tries, report)
 
 
@@ -72,6 +64,9 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
         raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
     report = Workers.joined().voice(report)
     first = prepare(run, report)
+    if Workers.joined().first:  # what an earlier run in this folder left
+        for name in (CHOSEN, LAST):
+            (run.output / name).unlink(missing_ok=True)
     usual, whole = first.schedule, first.trainer.steps
     steps = min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
     with disk_named(run.output):
@@ -80,8 +75,8 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
             for number, rate in enumerate(rates(usual.learning_rate, tries), 1)
         ]
         best = max(found, key=lambda one: one.score)
-        chosen = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
-        schedule = usual.model_copy(update=chosen)
+        found_rates = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
+        schedule = usual.model_copy(update=found_rates)
         if Workers.joined().first:
             with durable.whole(run.output / CHOSEN) as partial:
                 partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")

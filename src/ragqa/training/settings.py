@@ -106,11 +106,6 @@ class Run(Described):
         """``tuning: lora`` is short for ``tuning: {name: lora}``."""
         return {"name": value} if isinstance(value, str) else value
 
-    @property
-    def names_what_validates(self) -> bool:
-        """Whether ``validation_documents`` says which."""
-        return isinstance(self.validation_documents, tuple)
-
     @abstractmethod
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A schedule for so many training questions; ``rate`` times the learning rate that full tuning would have."""

@@ -73,6 +73,11 @@ def earlier(run: HeadedRun) -> Path | None:
     return folder
 
 
+def before(kind: type[Headed], run: HeadedRun) -> Path:
+    """The model that the trained one is compared with: the one it goes on from, or the shipped one."""
+    return pretrained.folder_of(run.target, (run.start_from if goes_on(kind, run) else None) or "builtin")
+
+
 def lay_over(run: Run, model: Any, tensors: Mapping[str, Tensor], target: Path) -> Tuning:
     """Put the trained ``tensors`` of ``run`` into an untuned ``model``, its tuning still beside the weights."""
     tuning: Tuning = plugins.build("tuning", run.tuning.options())

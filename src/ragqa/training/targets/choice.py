@@ -15,13 +15,13 @@ from ragqa.errors import DataError
 from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.placing import placed
-from ragqa.pretrained import TEMPERATURE, backbone_of, folder_of
+from ragqa.pretrained import TEMPERATURE, backbone_of
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
 from ragqa.training.options import with_options
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import goes_on, initial, store
+from ragqa.training.starting import before, goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.training.teaching import lessons
 from ragqa.types import Example
@@ -133,8 +133,8 @@ def _compare(
         return None
     stored = placed(ChoiceModel.load(folder))
     after = [float(s.argmax() == e.choice) for e, s in judged(stored, objective, asked)]
-    earlier = folder_of(run.target, (run.start_from if goes_on(ChoiceModel, run) else None) or "builtin")
+    earlier = before(ChoiceModel, run)
     other = ChoiceObjective(load_tokenizer(backbone_of(earlier)))
     judged_before = judged(placed(ChoiceModel.load(earlier)), other, asked)
-    before = [float(s.argmax() == e.choice) for e, s in judged_before]
-    return compare({"accuracy": before}, {"accuracy": after})
+    former = [float(s.argmax() == e.choice) for e, s in judged_before]
+    return compare({"accuracy": former}, {"accuracy": after})

@@ -60,7 +60,8 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
                 continue
             for document in documents:
                 found += splitter.split(document)
-    if len({passage.doc_id for passage in found}) < LEAST_DOCUMENTS and not run.names_what_validates:
+    named = isinstance(run.validation_documents, tuple)
+    if not named and len({passage.doc_id for passage in found}) < LEAST_DOCUMENTS:
         found = [replace(passage, doc_id=passage.id) for passage in found]
     return [Example(Query("", id=passage.id), positives=(passage,)) for passage in found]
 
