@@ -25,11 +25,9 @@ from ragqa.evaluation.classes import accuracy, by_class, confusion
 from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import Pipeline, load_pipeline
-from ragqa.training.objectives.choice import ChoiceObjective
 from ragqa.training.options import with_options
-from ragqa.training.targets.choice import judged
+from ragqa.training.targets.choice import judged, scoring
 from ragqa.types import Answer, Example, Hit, Query
-from ragqa.windows import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests" / "kb_questions.jsonl"
@@ -39,8 +37,8 @@ OPTIONS, SEED = 4, 13
 
 def labelled(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
     """Accuracy in percent, with precision, recall and F1 of each letter."""
-    objective = ChoiceObjective(load_tokenizer(pretrained.backbone_of(folder)))
-    answers = judged(ChoiceModel.load(folder), objective, examples)
+    model = ChoiceModel.load(folder)
+    answers = judged(model, scoring(model, folder), examples)
     matrix = confusion(
         [int(e.choice or 0) for e, _ in answers],
         [int(scores.argmax()) for _, scores in answers],

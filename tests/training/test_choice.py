@@ -11,24 +11,25 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ragqa import plugins, pretrained
+from ragqa import choices, plugins, pretrained
 from ragqa.backbone import file_digest
 from ragqa.choices import option_probabilities
 from ragqa.config import Config
-from ragqa.errors import TrainingError, UsageError
+from ragqa.errors import ConfigError, TrainingError, UsageError
 from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
 from ragqa.training import teaching
 from ragqa.training.objectives.choice import ChoiceObjective, Lesson, choice_loss
+from ragqa.training.objectives.shared_passage import QUESTIONS, SharedPassageObjective
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.targets.choice import CLASSES, judged
 from ragqa.training.teaching import lessons
 from ragqa.types import Example, Hit, Passage, Query
-from ragqa.windows import load_tokenizer
+from ragqa.windows import Windower, load_tokenizer
 
 SCHEDULE = {"epochs": 20, "batch_groups": 12, "learning_rate": 3e-3, "validate_steps": 15}
 ANIMALS = ("walrus", "badger", "heron", "otter", "lynx", "toad")
@@ -151,6 +152,125 @@ def test_every_tuning_is_served_as_it_was_trained(
     with torch.inference_mode():
         (score,) = model(ids, torch.ones_like(ids), torch.from_numpy(reader._windower.segment(window))[None])
     assert found[1, 0] == pytest.approx(float(score), abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Questions in RACE's form: six on each passage, which says what lives where."""
+    folder = tmp_path_factory.mktemp("race")
+    where = ("forest", "harbour", "meadow", "desert")
+    for document in range(12):
+        asked = [
+            (f"{animal} of group {document}", where[(document + n) % 4]) for n, animal in enumerate(ANIMALS)
+        ]
+        record = {
+            "id": f"{document}.txt",
+            "article": " ".join(f"The {animal} lives in the {home}." for animal, home in asked),
+            "questions": [f"Where does the {animal} live?" for animal, _ in asked],
+            "options": [list(where)] * len(asked),
+            "answers": ["ABCD"[where.index(home)] for _, home in asked],
+        }
+        (folder / f"{document}.txt").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", [name for name in plugins.names("tuning") if name != "prompt"])
+def test_a_model_that_reads_passages_once_is_served_as_it_was_trained(
+    name: str, tmp_path: Path, tiny_bert: Path, places: Path
+) -> None:
+    few = {"epochs": 3, "batch_groups": 4, "learning_rate": 3e-3, "validate_steps": 2}
+    more = {"validation_documents": 2, "test_documents": 2, "schedule": few, "passage_once": True}
+    said: list[dict[str, Any]] = []
+    run = load_run(described(tmp_path, tiny_bert, places, tuning=name, **more), ChoiceRun)
+    finished = finetune(run, resume=False, report=said.append)
+    assert {"training_questions": 48, "validation_questions": 12, "test_questions": 12} in said
+    assert finished.comparison is not None  # with the shipped one, which reads row by row
+    assert finished.comparison.questions == 12
+    model = ChoiceModel.load(finished.model)
+    assert model.passage_once
+    objective = SharedPassageObjective(load_tokenizer(tiny_bert))
+    article = " ".join(f"The {animal} lives in the harbour." for animal in ANIMALS[:2])
+    passage = Passage("a", 0, len(article), article)
+    asked = [
+        Example(
+            Query(f"Where does the {a} live?", a, ("the forest", "the harbour")), (), (passage,), choice=1
+        )
+        for a in ANIMALS[:2]
+    ]
+    reader = MultipleChoiceReader(model=str(finished.model), precision="f32")
+    for example, scores in judged(model, objective, asked):
+        served = reader._scores(example.query, [passage.titled_text])
+        assert served[:, 0] == pytest.approx(scores, abs=1e-3)
+
+
+def test_questions_on_a_passage_are_one_group_and_judged_in_their_order(tiny_bert: Path) -> None:
+    objective = SharedPassageObjective(load_tokenizer(tiny_bert))
+    passages = [Passage(name, 0, 10, f"The {name} is red.") for name in ("walrus", "heron")]
+    asked = [
+        Example(
+            Query(f"What of {n}?", str(n), ("red", "it lives", "no")), (), (passages[n % 2],), choice=n % 3
+        )
+        for n in range(2 * QUESTIONS + 4)
+    ]
+    asked.insert(1, Example(Query("Is it?", "alone", ("red", "no")), choice=0))
+    asked.insert(3, Example(Query("And it?", "unknown", ("red", "no"))))
+    objective.prepare(asked)
+    rng = np.random.default_rng(0)
+    groups = [g for e in asked if (g := objective.group(e, rng)) is not None]
+    assert [len(g.examples) for g in groups] == [QUESTIONS, 1, QUESTIONS, 2, 2]
+    torch.manual_seed(4)
+    model = ChoiceModel.from_backbone(tiny_bert, 0.0, passage_once=True).eval()
+    known = [e for e in asked if e.choice is not None]
+    together = judged(model, objective, asked)
+    assert [e for e, _ in together] == known
+    for example, scores in together:
+        fresh = SharedPassageObjective(objective.tokenizer)
+        ((_, alone),) = judged(model, fresh, [example])
+        assert scores == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_long_passage_counts_by_its_best_piece(small_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "PIECE_TOKENS", 10)
+    tokenizer = load_tokenizer(small_bert)
+    objective = SharedPassageObjective(tokenizer)
+    objective.windower = Windower.of(tokenizer, overlap_tokens=4)
+    text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    example = Example(
+        Query("How many?", "q", ("six", "no")), (), (Passage("a", 0, len(text), text),), choice=0
+    )
+    objective.prepare([example])
+    group = objective.group(example, np.random.default_rng(0))
+    assert group is not None
+    texts = [tokenizer.decode(list(piece)) for piece in group.pieces]
+    assert texts == [text[: text.index(" eleven")], text[text.index("seven") :]]
+    model = ChoiceModel.from_backbone(small_bert, 0.0, passage_once=True).eval()
+    ((_, best),) = judged(model, objective, [example])
+    each = []
+    for shown in texts:
+        part = Example(example.query, (), (Passage("a", 0, len(shown), shown),), choice=0)
+        ((_, scores),) = judged(model, objective, [part])
+        each.append(scores)
+    assert best == pytest.approx(np.max(each, axis=0), abs=1e-5)
+
+
+def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
+    tmp_path: Path, tiny_bert: Path, places: Path
+) -> None:
+    few = {"epochs": 1, "batch_groups": 4, "learning_rate": 1e-3}
+    more = {"validation_documents": 2, "test_documents": 0, "schedule": few}
+    run = load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more), ChoiceRun)
+    first = finetune(run, resume=False, report=lambda _: None).model
+    on = {"start_from": str(first), "output": tmp_path / "on"}
+    for asked, expected in ((None, True), (False, False)):
+        path = described(tmp_path, tiny_bert, places, passage_once=asked, **more)
+        later = load_run(path, ChoiceRun).model_copy(update=on)
+        assert (
+            ChoiceModel.load(finetune(later, resume=False, report=lambda _: None).model).passage_once
+            is expected
+        )
+    for wrong in ({"tuning": "prompt"}, {"teachers": ["builtin"]}):
+        with pytest.raises(ConfigError, match="passage_once"):
+            load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
 
 
 def test_answers_get_options_from_their_passage(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:

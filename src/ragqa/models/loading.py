@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError
+from ragqa.models.dropout import quicken
 from ragqa.protocols import Tunable, Tuning
 
 _DROPOUTS = ("hidden_dropout_prob", "dropout", "dropout_rate", "resid_pdrop", "embd_pdrop")
@@ -92,6 +93,7 @@ def load_transformer(
         )
     if not pooler and getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
+    quicken(transformer)
     return transformer
 
 

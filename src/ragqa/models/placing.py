@@ -5,6 +5,7 @@ losses over scores, measures) is small beside it, and is written once for both.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -36,4 +37,6 @@ def moved(value: Any, device: torch.device) -> Any:
         return {key: moved(one, device) for key, one in value.items()}
     if isinstance(value, tuple | list):
         return type(value)(moved(one, device) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(*(moved(getattr(value, field.name), device) for field in fields(value)))
     return value

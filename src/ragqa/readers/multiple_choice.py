@@ -7,7 +7,7 @@ import numpy as np
 
 from ragqa import pretrained
 from ragqa.analysis import terms
-from ragqa.choices import option_probabilities, option_windows, token_ids
+from ragqa.choices import PASSAGE_ONCE, option_probabilities, option_windows, token_ids
 from ragqa.errors import ConfigError, UsageError
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.scoring import window_scores
@@ -46,6 +46,7 @@ class MultipleChoiceReader:
         self._runtime = open_runtime("choice", folder, precision, device)
         self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
         self._windower = Windower.of(self._tokenizer)
+        self._passage_once = pretrained.stored_config(folder).get(PASSAGE_ONCE, False)
 
     def read(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Answer]:
         """One of the options for each query.
@@ -99,7 +100,9 @@ class MultipleChoiceReader:
             _Placed(window, o, p)
             for o, option in enumerate(options)
             for p, text in enumerate(ids)
-            for window in option_windows(self._windower, question, option, text)
+            for window in option_windows(
+                self._windower, question, option, text, passage_once=self._passage_once
+            )
         ]
         scores = window_scores(self._runtime, [one.window for one in placed], self._windower)
         found = np.full((len(options), len(texts)), -np.inf)

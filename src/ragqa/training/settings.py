@@ -246,9 +246,24 @@ class ChoiceRun(HeadedRun):
     other_options: int = Field(
         7, ge=0, le=50, description="options of other questions that the teachers weigh for each"
     )
+    passage_once: bool | None = Field(
+        None,
+        description="a passage is read without the question, once for all that is asked of it; "
+        "default: as the model does that it goes on from",
+    )
+
+    @model_validator(mode="after")
+    def _a_passage_read_once(self) -> Self:
+        if self.passage_once and self.teachers:
+            raise ValueError(
+                "passage_once and teachers: a model learns from teachers with passage_once left out"
+            )
+        if self.passage_once and self.tuning.name == "prompt":
+            raise ValueError("passage_once is not for tuning prompt: its vectors stand before a whole row")
+        return self
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """A group has a row for each option."""
+        """A group has a row for each option, or with ``passage_once`` all questions on a passage."""
         batch = 16 if questions >= 2000 else 8
         return Schedule(
             epochs=3 if questions < 50_000 else 1,

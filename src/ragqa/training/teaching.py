@@ -25,6 +25,7 @@ from ragqa.protocols import Encoder
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.scoring import window_scores
 from ragqa.training.objectives.choice import Lesson
+from ragqa.training.task import Report
 from ragqa.types import Example, Query
 from ragqa.windows import Windower, load_tokenizer
 
@@ -35,7 +36,11 @@ _AT_ONCE = 512
 
 
 def lessons(
-    examples: Sequence[Example], teachers: Sequence[str], other_options: int, seed: int
+    examples: Sequence[Example],
+    teachers: Sequence[str],
+    other_options: int,
+    seed: int,
+    report: Report = lambda _: None,
 ) -> Mapping[Query, Lesson]:
     """Question → lesson, for the examples that have options and no passage.
 
@@ -44,6 +49,7 @@ def lessons(
     Args:
         teachers: folders of choice models, or "builtin".
         other_options: options of other questions for each.
+        report: is told of each teacher that begins.
 
     Raises:
         ModelError: a teacher is not there.
@@ -63,7 +69,7 @@ def lessons(
     with FileLock(path.with_suffix(".lock")):  # of several processes one works it out
         told = _kept(path)
         if told is None:
-            told = _told(asked, folders, other_options, seed)
+            told = _told(asked, folders, other_options, seed, report)
             with durable.whole(path) as partial:
                 partial.write_text(json.dumps([(one.options, one.scores.tolist()) for one in told]), "utf-8")
     return {example.query: one for example, one in zip(asked, told, strict=True)}
@@ -87,10 +93,17 @@ def _kept(path: Path) -> list[Lesson] | None:
         return None
 
 
-def _told(asked: Sequence[Example], folders: Sequence[Path], other_options: int, seed: int) -> list[Lesson]:
+def _told(
+    asked: Sequence[Example], folders: Sequence[Path], other_options: int, seed: int, report: Report
+) -> list[Lesson]:
     drawn = _others(asked, other_options, seed) if other_options else [()] * len(asked)
     options = [(*e.query.choices, *more) for e, more in zip(asked, drawn, strict=True)]
-    said = np.array([_scores(folder, [e.query.text for e in asked], options) for folder in folders])
+    questions = [e.query.text for e in asked]
+    told = []
+    for number, folder in enumerate(folders, 1):
+        report({"teacher": f"{number} of {len(folders)}", "options_to_weigh": sum(map(len, options))})
+        told.append(_scores(folder, questions, options))
+    said = np.array(told)
     found, at = [], 0
     for example, mine in zip(asked, options, strict=True):
         scores = said[:, at : at + len(mine)]

@@ -38,6 +38,7 @@ class Lesson:
 class ChoiceGroup:
     """The windows of each option of a question, which option is right, and what teachers say of each, (O,), if any."""
 
+    examples: tuple[Example]
     options: tuple[tuple[Window, ...], ...]
     right: int
     taught: Floats | None = None
@@ -123,7 +124,7 @@ class ChoiceObjective:
             )
             for option in options
         )
-        return ChoiceGroup(windows, right, taught)
+        return ChoiceGroup((example,), windows, right, taught)
 
     def collate(self, groups: Sequence[ChoiceGroup]) -> ChoiceBatch:
         """Pad the windows of ``groups`` into one batch."""
@@ -150,7 +151,12 @@ class ChoiceObjective:
     def scores(model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
         """One score for each option, (O,): that of its best window."""
         (rows,) = model(batch.ids, batch.mask, batch.kinds)
-        return torch.full((len(batch.question),), -1e30).scatter_reduce(0, batch.option, rows, "amax")
+        return best_rows(rows, batch.option, len(batch.question))
+
+
+def best_rows(rows: Tensor, option: Tensor, options: int) -> Tensor:
+    """(N,) scores of rows and the option of each, (N,) → the greatest of each option, (O,)."""
+    return torch.full((options,), -1e30).scatter_reduce(0, option, rows, "amax")
 
 
 def choice_loss(

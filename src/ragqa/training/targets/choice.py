@@ -4,12 +4,14 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ragqa import backbone, data
+from ragqa.choices import PASSAGE_ONCE
 from ragqa.data.faults import OnBad
 from ragqa.errors import DataError
 from ragqa.evaluation.classes import accuracy, by_class, confusion
@@ -18,12 +20,14 @@ from ragqa.models.placing import placed
 from ragqa.pretrained import TEMPERATURE, backbone_of
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective
+from ragqa.training.objectives.shared_passage import SharedPassageObjective
 from ragqa.training.options import with_options
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import before, goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.training.teaching import lessons
+from ragqa.training.trainer import Objective
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
 
@@ -32,6 +36,12 @@ CLASSES = "classes.json"
 
 TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
 _BATCH = 16
+
+
+class Scoring(Objective, Protocol):
+    """An objective that gives one score for each option of a batch, (O,)."""
+
+    def scores(self, model: Any, batch: Any) -> Tensor: ...
 
 
 def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
@@ -51,13 +61,19 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
 def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     """The choice model of ``run``."""
     with torch.random.fork_rng(devices=[]):  # a model that is served for the first time draws weights, too
-        told = lessons(split.training, run.teachers, run.other_options, run.split_seed)
+        told = lessons(split.training, run.teachers, run.other_options, run.split_seed, report)
     if told:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
-    model, start = initial(ChoiceModel, run)
+    model, start = initial(
+        ChoiceModel, run, **({} if run.passage_once is None else {PASSAGE_ONCE: run.passage_once})
+    )
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective = ChoiceObjective(
-        tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
+    objective: Scoring = (
+        SharedPassageObjective(tokenizer, smoothing=run.label_smoothing)
+        if model.passage_once
+        else ChoiceObjective(
+            tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
+        )
     )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
@@ -68,7 +84,12 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
         lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, objective, validation)])),
         goes_on=goes_on(ChoiceModel, run),
         save=lambda folder, tensors, best: store(
-            ChoiceModel, run, start, folder, tensors, {"best_validation_accuracy": round(best, 4)}
+            ChoiceModel,
+            run,
+            start,
+            folder,
+            tensors,
+            {"best_validation_accuracy": round(best, 4), PASSAGE_ONCE: model.passage_once},
         ),
         finish=partial(_finish, objective, split.validation, report),
         compare=lambda folder: _compare(run, objective, split.test, folder),
@@ -77,22 +98,30 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
 
 @torch.inference_mode()
 def judged(
-    model: Any, objective: ChoiceObjective, examples: Sequence[Example]
+    model: Any, objective: Scoring, examples: Sequence[Example]
 ) -> list[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]]:
     """Each question that has a right option, with the score of each option, (O,)."""
     asked = [e for e in examples if e.choice is not None]
     objective.prepare(asked)
     rng = np.random.default_rng(0)
-    found = []
-    for at in range(0, len(asked), _BATCH):
-        groups = [g for e in asked[at : at + _BATCH] if (g := objective.group(e, rng)) is not None]
-        scores = objective.scores(model, objective.collate(groups)).double().numpy()
-        ends = np.cumsum([len(g.options) for g in groups])[:-1]
-        found += list(zip(asked[at : at + _BATCH], np.split(scores, ends), strict=True))
-    return found
+    groups = [g for e in asked if (g := objective.group(e, rng)) is not None]
+    found: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    for at in range(0, len(groups), _BATCH):
+        batch = groups[at : at + _BATCH]
+        scores = objective.scores(model, objective.collate(batch)).double().numpy()
+        told = [e for g in batch for e in g.examples]
+        ends = np.cumsum([len(e.query.choices) for e in told])[:-1]
+        found |= dict(zip(map(id, told), np.split(scores, ends), strict=True))
+    return [(e, found[id(e)]) for e in asked]
 
 
-def _finish(objective: ChoiceObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
+def scoring(model: ChoiceModel, folder: Path) -> Scoring:
+    """How the options are laid out for ``model``, which ``folder`` holds."""
+    tokenizer = load_tokenizer(backbone_of(folder))
+    return SharedPassageObjective(tokenizer) if model.passage_once else ChoiceObjective(tokenizer)
+
+
+def _finish(objective: Scoring, held_out: Sequence[Example], report: Report, folder: Path) -> None:
     """Fit the temperature of the confidence (Guo et al. 2017) and store what each letter's questions gave."""
     answers = judged(placed(ChoiceModel.load(folder)), objective, held_out)
     losses = {t: _mean_loss(answers, t) for t in TEMPERATURES}
@@ -124,9 +153,7 @@ def _mean_loss(
     return float(np.mean(found))
 
 
-def _compare(
-    run: ChoiceRun, objective: ChoiceObjective, test: Sequence[Example], folder: Path
-) -> Comparison | None:
+def _compare(run: ChoiceRun, objective: Scoring, test: Sequence[Example], folder: Path) -> Comparison | None:
     """The stored model beside the one it went on from, or beside the shipped one."""
     asked = [e for e in test if e.choice is not None]
     if not asked:
@@ -134,7 +161,7 @@ def _compare(
     stored = placed(ChoiceModel.load(folder))
     after = [float(s.argmax() == e.choice) for e, s in judged(stored, objective, asked)]
     earlier = before(ChoiceModel, run)
-    other = ChoiceObjective(load_tokenizer(backbone_of(earlier)))
-    judged_before = judged(placed(ChoiceModel.load(earlier)), other, asked)
+    model = ChoiceModel.load(earlier)
+    judged_before = judged(placed(model), scoring(model, earlier), asked)
     former = [float(s.argmax() == e.choice) for e, s in judged_before]
     return compare({"accuracy": former}, {"accuracy": after})
