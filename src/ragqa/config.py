@@ -4,12 +4,14 @@ Precedence: flags > ``--set a.b=c`` > YAML > the defaults below. There is no hid
 with a ``name`` chooses a plugin; its other keys are that plugin's options (see ``ragqa.plugins``).
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from ragqa import plugins
 from ragqa.errors import ConfigError
@@ -115,7 +117,7 @@ class Config(_Section):
         try:
             config = cls.model_validate(merged)
         except ValidationError as fault:
-            raise _explained(fault, origin) from None
+            raise explained(fault, cls, origin, "docs/config.md lists each setting") from None
         for section, kind in PLUGIN_SECTIONS.items():
             plugins.check_options(kind, _spec(config, section).options())
         return config
@@ -186,15 +188,54 @@ def _set(values: dict[str, Any], override: str) -> None:
         ) from fault
 
 
-def _explained(fault: ValidationError, origin: str) -> ConfigError:
+_WANTED = "Input should be "
+
+
+def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed: str) -> ConfigError:
+    """The first of what does not fit into settings of this ``kind``, as one line.
+
+    Args:
+        origin: where the settings come from, " in FILE", or nothing.
+        listed: where each is described.
+    """
     first = fault.errors()[0]
-    keys = [str(key) for key in first["loc"]]
-    where = ".".join(keys) or "the configuration"
+    section: type[BaseModel] | None = kind
+    keys, accepted = list[str](), kind.model_fields
+    for key in map(str, first["loc"]):
+        if section is None:  # what follows counts places in a list, or tells the branches of a union apart
+            break
+        keys.append(key)
+        accepted = section.model_fields
+        section = _section_in(accepted[key].annotation) if key in accepted else None
+    where = ".".join(keys)
     if first["type"] == "extra_forbidden":
-        section: Any = Config
-        for key in keys[:-1]:
-            section = section.model_fields[key].annotation
-        return ConfigError(f"unknown setting {where}{origin}", accepted=", ".join(section.model_fields))
-    return ConfigError(
-        f"{where} = {first['input']!r}{origin}: {first['msg']}", next_step="docs/config.md lists each setting"
+        near = difflib.get_close_matches(keys[-1], accepted, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return ConfigError(f"unknown setting {where}{origin}{hint}", accepted=", ".join(accepted))
+    found = f"{where} = {first['input']!r}{origin}" if where else f"the settings{origin}"
+    wanted = said(first)
+    if wanted.startswith(_WANTED):
+        return ConfigError(found, accepted=wanted.removeprefix(_WANTED), next_step=listed)
+    return ConfigError(f"{found}: {wanted}", next_step=listed)
+
+
+def said(detail: ErrorDetails) -> str:
+    """What pydantic says of one value, in the words of YAML and JSON."""
+    return (
+        detail["msg"]
+        .removeprefix("Value error, ")
+        .replace("a valid tuple", "a list")
+        .replace("a valid dictionary", "a mapping")
+    )
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, which may be left out."""
+    return next(
+        (
+            one
+            for one in (annotation, *get_args(annotation))
+            if isinstance(one, type) and issubclass(one, BaseModel)
+        ),
+        None,
     )

@@ -105,7 +105,35 @@ def test_a_setting_that_does_not_fit_is_one_line(ragqa: Any, questions: Path) ->
     done = ragqa("finetune", "retriever", "--data", str(questions), "--hold-out", "papers", "--dry-run")
     assert done.code == 2
     (line,) = done.err.splitlines()
-    assert line == "ragqa: the command line: hold_out is 'papers'; accepted: 'documents' or 'questions'"
+    assert line == (
+        "ragqa: hold_out = 'papers'; accepted: 'documents' or 'questions'; try: docs/training.md lists each setting"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "schedule: {epoch: 3}",
+            "unknown setting schedule.epoch in {path}; did you mean epochs?; accepted: ",
+        ),
+        ("tunning: lora", "unknown setting tunning in {path}; did you mean tuning?; accepted: data, "),
+        ("validation_documents: 0", "validation_documents = 0 in {path}"),
+        ("schedule: {epochs: many}", "schedule.epochs = 'many' in {path}; accepted: a valid integer"),
+        ("freeze: embeddings", "freeze = 'embeddings' in {path}; accepted: a list"),
+        ("", "{path} holds nothing; accepted: a YAML mapping of settings"),
+        ("- reader", "{path} holds a list; accepted: a YAML mapping of settings"),
+    ],
+)
+def test_a_setting_in_a_file_that_does_not_fit_is_named_with_its_section(
+    ragqa: Any, questions: Path, tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    done = ragqa("finetune", "reader", "--data", str(questions), "--config", str(path), "--dry-run")
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("ragqa: " + says.format(path=path))
 
 
 def test_the_help_names_every_tuning() -> None:

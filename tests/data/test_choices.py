@@ -63,6 +63,12 @@ def test_commonsenseqa_is_told_by_its_content(tmp_path: Path) -> None:
     assert "line 2: ValueError: the answer 'F' is none of the choices A, B, C, D, E" in faults[0].found
 
 
+def test_a_folder_of_mere_text_is_not_taken_for_race(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The lease ends in May.")
+    with pytest.raises(DataError, match="holds no questions"):
+        data.read(tmp_path)
+
+
 def test_race_is_a_folder_of_articles(tmp_path: Path) -> None:
     article = {
         "id": "middle1.txt",

@@ -58,6 +58,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+def test_an_array_of_our_own_records_is_told_from_instructions(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps([{"question": "When?", "passage": "In May.", "answers": ["May"]}]))
+    with pytest.raises(DataError, match=r"mine.json is one JSON array; accepted: one record a line; try: jq"):
+        read(path)
+
+
 def test_every_published_question_is_understood() -> None:
     folder = Path(os.environ.get("RAGQA_DATA", "../shared/data")) / "arc_obqa"
     if not folder.is_dir():

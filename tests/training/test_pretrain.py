@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ragqa.errors import TrainingError
+from ragqa.errors import DataError, TrainingError
 from ragqa.models.generator import Generator, load_writer_tokenizer
 from ragqa.training.objectives.continuation import ContinuationObjective
 from ragqa.training.objectives.masked import MaskedObjective
@@ -212,3 +212,13 @@ def test_a_sequence_to_sequence_model_is_refused(tmp_path: Path, tiny_bert: Path
         finetune(
             load_run(described(tmp_path, folder, documents), PretrainRun), resume=False, report=lambda _: None
         )
+
+
+def test_a_folder_without_text_is_said_to_hold_none(tmp_path: Path, tiny_bert: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "picture.png").write_bytes(b"PNG")
+    run = PretrainRun(data=(tmp_path / "empty",), backbone=str(tiny_bert), output=tmp_path / "run")
+    with pytest.raises(
+        DataError, match=r"no text in .*empty; accepted: documents of the kinds that ragqa index reads"
+    ):
+        plan(run, lambda _: None)

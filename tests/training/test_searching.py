@@ -10,7 +10,7 @@ from ragqa.errors import TrainingError
 from ragqa.training import searching
 from ragqa.training.run import finetune
 from ragqa.training.schedule import CHOSEN, Schedule
-from ragqa.training.searching import Tried, rates, search, settled, table
+from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
 from ragqa.training.settings import ReaderRun
 from ragqa.training.trainer import LAST
 
@@ -30,7 +30,23 @@ def run_of(folder: Path, bert: Path, questions: Path) -> ReaderRun:
 
 def test_rates_rise_around_the_usual_one() -> None:
     assert rates(1e-4, 3) == pytest.approx([2.5e-5, 1e-4, 4e-4])
-    assert rates(1e-4, 2) == pytest.approx([2.5e-5, 4e-4])
+    assert rates(1e-4, 2) == pytest.approx([2.5e-5, 1e-4])
+    assert rates(1e-4, 4) == pytest.approx([2.5e-5, 5e-5, 1e-4, 2e-4])
+
+
+def test_what_a_search_would_take_is_told_without_training(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run, said = run_of(tmp_path, tiny_bert, questions), list[dict[str, Any]]()
+    plan_search(run, 3, said.append)
+    whole, tries = said[-2:]
+    assert (tries["search"], tries["steps_each"]) == (3, searching.STEPS[0])
+    assert tries["estimated_minutes"] == pytest.approx(
+        whole["estimated_minutes"] * 3 * searching.STEPS[0] / whole["steps"], abs=0.2
+    )
+    assert not run.output.exists()
+    with pytest.raises(TrainingError, match="--search 1"):
+        plan_search(run, 1, said.append)
 
 
 def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(

@@ -1,5 +1,6 @@
 """The loop: batches, the learning rate, equal seeds, and runs that are cut short and go on."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,6 +238,42 @@ def test_a_run_cut_short_ends_in_the_same_weights(
     assert_equal(weights(whole), weights(resumed))
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_ctrl_c_ends_after_the_step_and_a_second_one_at_once(start: Start, tmp_path: Path) -> None:
+    whole, expected = start(tmp_path / "whole")
+    best = whole.train(resume=False)
+    cut, before = start(tmp_path / "cut")
+    update, former = cut._update, signal.getsignal(signal.SIGINT)
+
+    def pressing(batches: list[list[Any]], rate: float) -> float:
+        if cut.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return update(batches, rate)
+
+    cut._update = pressing  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        cut.train(resume=False)
+    assert cut.step == 3
+    assert len(before.losses) == 3
+    assert signal.getsignal(signal.SIGINT) is former
+    resumed, after = start(tmp_path / "cut")
+    assert resumed.train(resume=True) == best
+    assert before.losses + after.losses == expected.losses
+    assert_equal(weights(whole), weights(resumed))
+
+    hasty, losses = start(tmp_path / "hasty")
+
+    def pressing_twice(batches: list[list[Any]], rate: float) -> float:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        return update(batches, rate)
+
+    hasty._update = pressing_twice  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        hasty.train(resume=False)
+    assert not losses.losses
+    assert not hasty.begun
 
 
 def test_an_average_is_judged_and_kept_and_training_goes_on_without_it(start: Start, tmp_path: Path) -> None:

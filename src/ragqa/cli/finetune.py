@@ -28,7 +28,10 @@ Backbone = Annotated[
 Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
 Freeze = Annotated[
     str | None,
-    typer.Option("--freeze", help="What stays as it is: embeddings, layers.0-3, encoder; by commas."),
+    typer.Option(
+        "--freeze",
+        help="What stays as it is, in the place of word_embeddings: embeddings, layers.0-3, encoder; by commas.",
+    ),
 ]
 TrainTop = Annotated[
     int | None,
@@ -194,14 +197,17 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
     from ragqa.models.loading import quieten
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
-    from ragqa.training.searching import settled, table
+    from ragqa.training.searching import plan_search, settled, table
     from ragqa.training.workers import Workers
 
     quieten()
     first = Workers.joined().first
     with closing(TrainingView()) as view:
         if dry_run:
-            plan(run, view.show)
+            if tries is None:
+                plan(run, view.show)
+            else:
+                plan_search(run, tries, view.show)
             return
         run, tried = settled(run, tries, view.show, resume=resume)
         for line in table(tried, "validation score") if tried and first else ():
@@ -304,4 +310,4 @@ def _run(target: str, data: list[Path] | None, config: Path | None, **options: A
     given = {name: value for name, value in {"data": data or None, **options}.items() if value is not None}
     if config is not None:
         return load_run(config, kind, given)
-    return run_of(kind, given, "the command line")
+    return run_of(kind, given)

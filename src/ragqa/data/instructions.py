@@ -38,6 +38,12 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         records = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as fault:
         raise DataError(f"{path} is no JSON ({fault})", accepted=f"a JSON array of {ACCEPTED}") from fault
+    if records and isinstance(records[0], dict) and "question" in records[0]:
+        raise DataError(
+            f"{path} is one JSON array",
+            accepted="one record a line",
+            next_step=f"jq -c '.[]' {path} > {path.with_suffix('.jsonl').name}",
+        )
     found = []
     for number, record in enumerate(records, 1):
         try:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ragqa.config import said
 from ragqa.data.faults import OnBad
 from ragqa.errors import DataError
 from ragqa.types import Example
@@ -52,6 +53,6 @@ def record(kind: type[Model], line: str) -> Model:
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the line"
-        raise DataError(f"{where}: {first['msg']}", accepted=", ".join(kind.model_fields)) from None
+        raise DataError(f"{where}: {said(first)}", accepted=", ".join(kind.model_fields)) from None
     except ValueError as fault:
         raise DataError(f"is no JSON object ({fault})", accepted="one JSON object a line") from None

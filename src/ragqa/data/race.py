@@ -3,6 +3,7 @@
 The data are for research only: nothing that ships may be trained on them.
 """
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,17 @@ def load(folder: Path, on_bad: OnBad = refuse) -> list[Example]:
 
 
 def articles(folder: Path) -> list[Path]:
-    """The files of a folder in this form, by name."""
-    return sorted(folder.rglob("*.txt"))
+    """The files below a folder that may be in this form, by name; none where they all are mere text."""
+    found = sorted(folder.rglob("*.txt"))
+    return found if any(_holds_an_object(path) for path in found) else []
+
+
+def _holds_an_object(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
+    except OSError:
+        return False
 
 
 def _examples(record: dict[str, Any], name: str) -> list[Example]:

@@ -1,6 +1,7 @@
 """How every model comes to its weights: a transformer from its folder, then what training made of it."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def quieten() -> None:
     """No load reports and bars of transformers among ours: an encoder without its pooler is what is wanted."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    warnings.filterwarnings(
+        "ignore", category=FutureWarning, module="transformers"
+    )  # for its callers, not for ours
 
 
 def load_transformer(

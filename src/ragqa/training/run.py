@@ -41,12 +41,13 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run before its first step."""
+    """A run before its first step, and how long it would take."""
 
     schedule: Schedule
     split: Split
     task: Task
     trainer: Trainer
+    minutes: float
 
 
 def plan(run: Run, report: Report) -> None:
@@ -151,16 +152,17 @@ def prepare(run: Run, report: Report) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
+    minutes = trainer.steps * trainer.seconds_per_step() / 60
     report(
         {
             "epochs": schedule.epochs,
             "steps": trainer.steps,
             "batch_groups": schedule.batch_groups,
             "learning_rate": schedule.learning_rate,
-            "estimated_minutes": round(trainer.steps * trainer.seconds_per_step() / 60, 1),
+            "estimated_minutes": round(minutes, 1),
         }
     )
-    return Prepared(schedule, split, task, trainer)
+    return Prepared(schedule, split, task, trainer, minutes)
 
 
 def _target(run: Run) -> Any:

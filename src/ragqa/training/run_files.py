@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from ragqa.config import explained
 from ragqa.errors import ConfigError
 from ragqa.training.settings import Described
+
+LISTED = "docs/training.md lists each setting"
 
 RunType = TypeVar("RunType", bound=Described)
 
@@ -25,11 +28,14 @@ def load_run(path: Path, kind: type[RunType], given: Mapping[str, Any] | None = 
         raise ConfigError(
             f"cannot read {path}: {' '.join(str(fault).split())}", accepted="a YAML file"
         ) from fault
-    return run_of(kind, {**values, **given} if given and isinstance(values, dict) else values, str(path))
+    if not isinstance(values, dict):
+        held = "nothing" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"{path} holds {held}", accepted="a YAML mapping of settings", next_step=LISTED)
+    return run_of(kind, {**values, **(given or {})}, f" in {path}")
 
 
-def run_of(kind: type[RunType], values: Any, source: str) -> RunType:
-    """The run of that ``kind`` with these settings, which come from ``source``.
+def run_of(kind: type[RunType], values: Mapping[str, Any], origin: str = "") -> RunType:
+    """The run of that ``kind`` with these settings; ``origin`` is " in FILE", or nothing.
 
     Raises:
         ConfigError: a setting that does not fit.
@@ -37,9 +43,4 @@ def run_of(kind: type[RunType], values: Any, source: str) -> RunType:
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
-        first = fault.errors()[0]
-        where, said = ".".join(map(str, first["loc"])) or "the file", first["msg"]
-        wanted = said.removeprefix("Input should be ")
-        if wanted != said:
-            raise ConfigError(f"{source}: {where} is {first['input']!r}", accepted=wanted) from None
-        raise ConfigError(f"{source}: {where}: {said}", accepted=", ".join(kind.model_fields)) from None
+        raise explained(fault, kind, origin, LISTED) from None

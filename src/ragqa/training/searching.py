@@ -33,8 +33,9 @@ class Tried:
 
 
 def rates(usual: float, tries: int) -> list[float]:
-    """``tries`` learning rates around the usual one, rising."""
-    return [round(float(usual * factor), 8) for factor in np.geomspace(1 / SPREAD, SPREAD, tries)]
+    """``tries`` learning rates around the usual one and with it, rising; of an even number fewer are higher."""
+    odd = tries + 1 - tries % 2
+    return [round(float(usual * factor), 8) for factor in np.geomspace(1 / SPREAD, SPREAD, odd)[:tries]]
 
 
 def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tuple[Run, list[Tried]]:
@@ -52,6 +53,34 @@ def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tup
     return (run, []) if begun or tries is None else search(run, tries, report)
 
 
+def plan_search(run: Run, tries: int, report: Report) -> None:
+    """Report what a run and the search before it would do and how long both would take, without training.
+
+    Raises:
+        TrainingError: fewer than two tries.
+    """
+    _require_tries(tries)
+    first = prepare(run, report)
+    steps = _steps(first.trainer.steps)
+    report(
+        {
+            "search": tries,
+            "steps_each": steps,
+            "estimated_minutes": round(first.minutes * tries * steps / first.trainer.steps, 1),
+        }
+    )
+
+
+def _require_tries(tries: int) -> None:
+    if tries < 2:
+        raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
+
+
+def _steps(whole: int) -> int:
+    """Of one try, where the run has so many."""
+    return min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
+
+
 def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     """Try ``tries`` learning rates, in folders below ``run.output``; the run with the best of them, and all.
 
@@ -60,15 +89,13 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     Raises:
         TrainingError: fewer than two tries; the disk fails.
     """
-    if tries < 2:
-        raise TrainingError(f"--search {tries}", accepted="2 or more settings to try")
+    _require_tries(tries)
     report = Workers.joined().voice(report)
     first = prepare(run, report)
     if Workers.joined().first:  # what an earlier run in this folder left
         for name in (CHOSEN, LAST):
             (run.output / name).unlink(missing_ok=True)
-    usual, whole = first.schedule, first.trainer.steps
-    steps = min(whole, max(STEPS[0], min(STEPS[1], whole // 10)))
+    usual, steps = first.schedule, _steps(first.trainer.steps)
     with disk_named(run.output):
         found = [
             _try(run, _schedule(usual, rate, steps), number, report)

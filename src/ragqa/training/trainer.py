@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.averaging import Average
+from ragqa.training.interrupting import asked_to_stop
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
 from ragqa.training.schedule import Schedule, bucketed_batches
@@ -139,36 +140,43 @@ class Trainer:
         saved = started = time.monotonic()
         losses: list[float] = []
         seen, groups_per_step = 0, s.batch_groups * s.accumulate_batches
-        while self.step < steps and not self._stopped:
-            number, at = divmod(self.step, self._steps_per_epoch)
-            if number != self._drawn[0]:
-                self._drawn = (number, *self.epoch(number))
-            _, groups, batches = self._drawn
-            # The number of unusable examples can differ by a few between epochs: wrap, never fail.
-            first = at * s.accumulate_batches % len(batches)
-            chosen = [[groups[i] for i in b] for b in batches[first : first + s.accumulate_batches]]
-            losses.append(self._update(chosen, s.rate_at(self.step, steps)))
-            seen += sum(map(len, chosen))
-            self.step += 1
-            if self.average is not None:
-                self.average.follow(self.weights.masters, self.step)
-            if self.step % report_steps == 0:
-                speed = seen / (time.monotonic() - started)
-                self.report(
-                    {
-                        "step": self.step,
-                        "steps": steps,
-                        "loss": round(float(np.mean(losses)), 4),
-                        "groups_per_second": round(speed, 2),
-                        "minutes_left": round((steps - self.step) * groups_per_step / speed / 60, 1),
-                    }
-                )
-                losses.clear()
-            if self.step % s.validate_steps == 0 or self.step == steps:
-                self._validate()
-            if time.monotonic() - saved > 60 * s.checkpoint_minutes:
-                self._save()
-                saved = time.monotonic()
+        with asked_to_stop(self.workers) as asked:
+            while self.step < steps and not self._stopped:
+                number, at = divmod(self.step, self._steps_per_epoch)
+                if number != self._drawn[0]:
+                    self._drawn = (number, *self.epoch(number))
+                _, groups, batches = self._drawn
+                # The number of unusable examples can differ by a few between epochs: wrap, never fail.
+                first = at * s.accumulate_batches % len(batches)
+                chosen = [[groups[i] for i in b] for b in batches[first : first + s.accumulate_batches]]
+                losses.append(self._update(chosen, s.rate_at(self.step, steps)))
+                seen += sum(map(len, chosen))
+                self.step += 1
+                if self.average is not None:
+                    self.average.follow(self.weights.masters, self.step)
+                if self.step % report_steps == 0:
+                    speed = seen / (time.monotonic() - started)
+                    self.report(
+                        {
+                            "step": self.step,
+                            "steps": steps,
+                            "loss": round(float(np.mean(losses)), 4),
+                            "groups_per_second": round(speed, 2),
+                            "minutes_left": round((steps - self.step) * groups_per_step / speed / 60, 1),
+                        }
+                    )
+                    losses.clear()
+                if self.step % s.validate_steps == 0 or self.step == steps:
+                    self._validate()
+                if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+                    self._save()
+                    saved = time.monotonic()
+                if asked():
+                    self._save()
+                    self.report(
+                        {"step": self.step, "interrupted": "what was learned is kept: --resume goes on"}
+                    )
+                    raise KeyboardInterrupt
         if self._stopped:
             self.report({"step": self.step, "stopped": f"{self.stale} validations without a better score"})
         self._save()

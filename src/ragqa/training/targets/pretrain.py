@@ -60,6 +60,11 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
                 continue
             for document in documents:
                 found += splitter.split(document)
+    if not found:
+        raise DataError(
+            f"no text in {', '.join(map(str, run.data))}",
+            accepted="documents of the kinds that ragqa index reads",
+        )
     named = isinstance(run.validation_documents, tuple)
     if not named and len({passage.doc_id for passage in found}) < LEAST_DOCUMENTS:
         found = [replace(passage, doc_id=passage.id) for passage in found]
