@@ -7,6 +7,7 @@ import pytest
 from ragqa.cli.training_view import tuning_lines
 from ragqa.errors import PluginError, TrainingError
 from ragqa.training.comparing import compare_tunings
+from ragqa.training.recording import METRICS, curves
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import ReaderRun, RerankerRun, RetrieverRun, Run
 
@@ -26,16 +27,22 @@ def run_of(folder: Path, bert: Path, questions: Path, test_documents: int = 1) -
 def test_each_tuning_is_measured_on_the_same_test_questions(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    found = compare_tunings(run_of(tmp_path, tiny_bert, questions), ["full", "bitfit"], lambda _: None)
-    full, bitfit = found
-    assert [t.name for t in found] == ["full", "bitfit"]
+    found = compare_tunings(
+        run_of(tmp_path, tiny_bert, questions), ["full", "bitfit", "lora"], lambda _: None
+    )
+    full, bitfit, _ = found
+    assert [t.name for t in found] == ["full", "bitfit", "lora"]
+    for one in found:
+        assert curves(tmp_path / one.name / METRICS)[0]
+        size = (one.model / "model.safetensors").stat().st_size  # not also what is exported
+        assert one.model_mb == size / 1e6
     assert full.comparison.questions == bitfit.comparison.questions == 6
     assert full.comparison.measures["F1"].before == bitfit.comparison.measures["F1"].before
     assert bitfit.trained_parameters < full.trained_parameters
     assert bitfit.model_mb < full.model_mb
     assert all(t.seconds > 0 and t.peak_mb > 50 and t.model.is_dir() for t in found)
     lines = tuning_lines(found)
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert lines[2].startswith("before ")
     assert lines[3].startswith("full ")
 

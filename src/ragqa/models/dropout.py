@@ -16,7 +16,7 @@ class ByteDropout(nn.Dropout):
         below = round(256 * self.p)
         if not self.training or below == 0:
             return input
-        if input.is_cuda or below > 255:
+        if input.device.type != "cpu" or below > 255:
             return super().forward(input)
         numbers = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), 2**63 - 1)
         kept = numbers.view(torch.uint8)[: input.numel()].view(input.shape) >= below

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ragqa import plugins
 from ragqa.config import PluginSpec
 from ragqa.errors import TrainingError
 from ragqa.training.judging import Comparison
-from ragqa.training.run import finetune
+from ragqa.training.recording import recording
+from ragqa.training.run import finetune, megabytes
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
@@ -63,22 +65,29 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
 
 def _tuned(run: Run, name: str, report: Report) -> Tuned:
     output = run.output / name
-    trained = 0
+    told: dict[str, Any] = {}
 
-    def watch(values: dict[str, object]) -> None:
-        nonlocal trained
-        trained = int(str(values.get("trained_parameters", trained)))
+    def watch(values: dict[str, Any]) -> None:
+        told.update(values)
         report(values if "left out" in values else {"tuning": name, **values})
 
     _reset_peak()
     started = time.monotonic()
     chosen = run.model_copy(update={"output": output, "tuning": PluginSpec(name=name)})
-    finished = finetune(chosen, resume=False, report=watch)
-    seconds = time.monotonic() - started
+    with recording(watch, resume=False)(output) as record:
+        finished = finetune(chosen, resume=False, report=record)
+        seconds, peak = time.monotonic() - started, _peak_mb()
     if finished.comparison is None:
         raise TrainingError("the test documents hold no question to judge by", accepted="at least one")
-    size = sum(file.stat().st_size for file in finished.model.rglob("model.safetensors")) / 1e6
-    return Tuned(name, finished.comparison, trained, seconds, _peak_mb(), size, finished.model)
+    return Tuned(
+        name,
+        finished.comparison,
+        told["trained_parameters"],
+        seconds,
+        peak,
+        megabytes(finished.model),
+        finished.model,
+    )
 
 
 def _reset_peak() -> None:

@@ -89,8 +89,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     if not workers.first:
         return Finished(target, None)
     task.save(target, checkpoints.load_tensors(run.output / BEST), best)
-    size = sum(file.stat().st_size for file in target.rglob("*.safetensors"))
-    report({"megabytes": round(size / 1e6, 2)})
+    report({"megabytes": round(megabytes(target), 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})
     (target / "run.json").write_text(
         json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
@@ -101,6 +100,11 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
         model_card(run, prepared.schedule, prepared.split, task.measure, best, comparison), encoding="utf-8"
     )
     return Finished(target, comparison)
+
+
+def megabytes(model: Path) -> float:
+    """Of the weights in a folder; what LoRA and prompts are exported to holds the same again, for other libraries."""
+    return sum(file.stat().st_size for file in model.rglob("model.safetensors")) / 1e6
 
 
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
