@@ -11,10 +11,9 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from ragqa import plugins
-from ragqa.errors import ConfigError
+from ragqa.errors import ConfigError, said
 
 PLUGIN_SECTIONS = {
     "splitter": "splitters",
@@ -217,16 +216,6 @@ def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed
     if wanted.startswith(_WANTED):
         return ConfigError(found, accepted=wanted.removeprefix(_WANTED), next_step=listed)
     return ConfigError(f"{found}: {wanted}", next_step=listed)
-
-
-def said(detail: ErrorDetails) -> str:
-    """What pydantic says of one value, in the words of YAML and JSON."""
-    return (
-        detail["msg"]
-        .removeprefix("Value error, ")
-        .replace("a valid tuple", "a list")
-        .replace("a valid dictionary", "a mapping")
-    )
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

@@ -21,6 +21,7 @@ ordinary exceptions.
 """
 
 import re
+from collections.abc import Mapping
 
 
 class RagqaError(Exception):
@@ -106,3 +107,9 @@ class EndpointError(RagqaError):
 
 class TrainingError(RagqaError):
     """Data or settings from which nothing can be learned."""
+
+
+def said(detail: Mapping[str, object]) -> str:
+    """What pydantic says of one value (an item of ``ValidationError.errors()``), in the words of YAML and JSON."""
+    text = str(detail["msg"]).removeprefix("Value error, ")
+    return text.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")

@@ -63,6 +63,13 @@ def test_commonsenseqa_is_told_by_its_content(tmp_path: Path) -> None:
     assert "line 2: ValueError: the answer 'F' is none of the choices A, B, C, D, E" in faults[0].found
 
 
+def test_an_article_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    record = {"article": "It is red.", "questions": ["What?"], "options": [["red", "blue"]], "answers": ["A"]}
+    (tmp_path / "1.txt").write_text(json.dumps(record), encoding="utf-8-sig")
+    (example,) = data.read(tmp_path)
+    assert example.query.text == "What?"
+
+
 def test_a_folder_of_mere_text_is_not_taken_for_race(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("The lease ends in May.")
     with pytest.raises(DataError, match="holds no questions"):

@@ -23,7 +23,7 @@ from ragqa.readers.multiple_choice import MultipleChoiceReader
 from ragqa.training import teaching
 from ragqa.training.objectives.choice import ChoiceObjective, Lesson, choice_loss
 from ragqa.training.objectives.shared_passage import QUESTIONS, SharedPassageObjective
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
 from ragqa.training.targets.choice import CLASSES, judged
@@ -229,6 +229,25 @@ def test_questions_on_a_passage_are_one_group_and_judged_in_their_order(tiny_ber
         assert scores == pytest.approx(alone, abs=1e-5)
 
 
+def test_what_was_judged_in_part_is_judged_whole(tiny_bert: Path) -> None:
+    """A run validates on some of the questions that were held out, and ends with all of them."""
+    passages = [Passage(name, 0, 10, f"The {name} is red.") for name in ("walrus", "heron")]
+    asked = [
+        Example(Query(f"What of {n}?", str(n), ("red", "no")), (), (passages[n % 2],), choice=0)
+        for n in range(12)
+    ]
+    objective = SharedPassageObjective(load_tokenizer(tiny_bert))
+    model = ChoiceModel.from_backbone(tiny_bert, 0.0, passage_once=True).eval()
+    whole = {e.query.id: scores for e, scores in judged(model, objective, asked)}
+    for part in (asked[3:7], asked, asked[:2], asked[::-1]):
+        found = judged(model, objective, part)
+        assert [e.query.id for e, _ in found] == [e.query.id for e in part]
+        for example, scores in found:
+            assert scores == pytest.approx(whole[example.query.id], abs=1e-5)
+        groups = [g for e in part if (g := objective.group(e, np.random.default_rng(0))) is not None]
+        assert sum(len(g.examples) for g in groups) == len(part)
+
+
 def test_a_long_passage_counts_by_its_best_piece(small_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choices, "PIECE_TOKENS", 10)
     tokenizer = load_tokenizer(small_bert)
@@ -271,6 +290,19 @@ def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     for wrong in ({"tuning": "prompt"}, {"teachers": ["builtin"]}):
         with pytest.raises(ConfigError, match="passage_once"):
             load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
+        inherited = load_run(described(tmp_path, tiny_bert, places, **more, **wrong), ChoiceRun)
+        with pytest.raises(TrainingError, match="passage_once"):
+            plan(inherited.model_copy(update=on), lambda _: None)
+
+
+def test_without_a_schedule_a_run_is_validated_once_an_epoch(
+    tmp_path: Path, tiny_bert: Path, places: Path
+) -> None:
+    """A group is a passage: an epoch has fewer steps than its questions would make."""
+    more = {"validation_documents": 2, "test_documents": 0, "passage_once": True, "schedule": None}
+    prepared = prepare(load_run(described(tmp_path, tiny_bert, places, **more), ChoiceRun), lambda _: None)
+    assert prepared.trainer.steps_per_epoch == 3  # ten passages by four
+    assert prepared.schedule.validate_steps == prepared.trainer.schedule.validate_steps == 3
 
 
 def test_answers_get_options_from_their_passage(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:

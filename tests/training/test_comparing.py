@@ -1,6 +1,7 @@
 """Tunings side by side on the same questions."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,16 @@ def test_without_test_documents_or_with_an_unknown_name_nothing_is_trained(
     with pytest.raises(TrainingError, match="no tuning is named"):
         compare_tunings(run_of(tmp_path, tiny_bert, questions), [], lambda _: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tuning_that_does_not_fit_the_other_settings_is_left_out(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = run_of(tmp_path, tiny_bert, questions).changed(layers=1)
+    said: list[dict[str, Any]] = []
+    (full,) = compare_tunings(run, ["full", "lora"], said.append)
+    assert full.name == "full"
+    assert {
+        "tuning": "lora",
+        "left out": "layers is for tuning full, not for lora: the base has all of them",
+    } in said

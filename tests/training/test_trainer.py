@@ -100,7 +100,7 @@ def test_batches_that_make_one_step_have_the_gradient_of_their_union(
     whole, parts = gradients
     assert whole.keys() == parts.keys()
     assert all(torch.allclose(whole[name], parts[name], atol=1e-5) for name in whole)
-    assert trainer._steps_per_epoch == 3  # 36 questions in batches of 4, three of them a step
+    assert trainer.steps_per_epoch == 3  # 36 questions in batches of 4, three of them a step
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -274,6 +274,24 @@ def test_ctrl_c_ends_after_the_step_and_a_second_one_at_once(start: Start, tmp_p
         hasty.train(resume=False)
     assert not losses.losses
     assert not hasty.begun
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(start: Start, tmp_path: Path) -> None:
+    """As in a run that a script started in the background."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        trainer, objective = start(tmp_path)
+        update = trainer._update
+
+        def pressing(batches: list[list[Any]], rate: float) -> float:
+            signal.raise_signal(signal.SIGINT)
+            return update(batches, rate)
+
+        trainer._update = pressing  # type: ignore[method-assign]
+        trainer.train(resume=False)
+        assert len(objective.losses) == STEPS
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def test_an_average_is_judged_and_kept_and_training_goes_on_without_it(start: Start, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ ARC (Clark et al. 2018) and OpenBookQA (Mihaylov et al. 2018) are passed around 
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         raise DataError(
             f"{path} is one JSON array",
             accepted="one record a line",
-            next_step=f"jq -c '.[]' {path} > {path.with_suffix('.jsonl').name}",
+            next_step=f"jq -c '.[]' {shlex.quote(str(path))} > {shlex.quote(f'{path.stem}_lines.jsonl')}",
         )
     found = []
     for number, record in enumerate(records, 1):

@@ -142,8 +142,7 @@ def _example(record: Record, number: int, documents: _Documents, needs_passage: 
     if record.passage is None or record.answers is None:
         if choice is None or record.answers is not None:
             missing = "passage" if record.passage is None else "answers"
-            hint = "; without passages, ragqa finetune joint" if record.answers else ""
-            raise DataError(f"{missing}: Field required{hint}", accepted=", ".join(Record.model_fields))
+            raise DataError(f"{missing}: Field required", accepted=", ".join(Record.model_fields))
         positives = () if record.passage is None else (_passage(record, documents),)
         return Example(query, positives=positives, choice=choice)
     passage = _passage(record, documents)

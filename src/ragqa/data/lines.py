@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ragqa.config import said
 from ragqa.data.faults import OnBad
-from ragqa.errors import DataError
+from ragqa.errors import DataError, said
 from ragqa.types import Example
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -28,7 +28,7 @@ def load(folder: Path, on_bad: OnBad = refuse) -> list[Example]:
     for path in articles(folder):
         try:
             examples += _examples(
-                json.loads(path.read_text(encoding="utf-8")), path.relative_to(folder).as_posix()
+                json.loads(path.read_text(encoding="utf-8-sig")), path.relative_to(folder).as_posix()
             )
         except (OSError, ValueError, KeyError, TypeError) as fault:
             on_bad(DataError(f"{path}: {type(fault).__name__}: {fault}", accepted=ACCEPTED))

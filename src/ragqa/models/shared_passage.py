@@ -161,10 +161,11 @@ def parts(encoder: nn.Module) -> tuple[Any, list[Any]]:
     """
     embeddings = [module for module in encoder.modules() if isinstance(module, BertEmbeddings)]
     layers = [module for module in encoder.modules() if isinstance(module, BertLayer)]
-    if len(embeddings) != 1 or not layers:
+    segments = [one.token_type_embeddings.num_embeddings for one in embeddings]
+    if len(embeddings) != 1 or not layers or segments[0] < 2:
         raise ModelError(
             f"a passage cannot be read once by {type(encoder).__name__}",
-            accepted="encoders of BERT's kind",
+            accepted="encoders of BERT's kind that tell two segments apart",
             next_step="leave passage_once out: each option is then read with the passage",
         )
     return embeddings[0], layers

@@ -28,6 +28,7 @@ _CONVERTERS = (
     "runtimes/networks.py",
     "runtimes/calibration.py",
     "layout.py",
+    "choices.py",
     "models/*.py",
     "tuning/*.py",
 )

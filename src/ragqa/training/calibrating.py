@@ -14,7 +14,7 @@ import numpy as np
 
 from ragqa import calibration, durable, pretrained
 from ragqa.errors import ModelError
-from ragqa.evaluation.answers import RIGHT_F1, f1, occurrences
+from ragqa.evaluation.answers import RIGHT_F1, f1, is_right, occurrences
 from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
 from ragqa.spans import Reading
 from ragqa.training.retrieval import Retrieves
@@ -136,7 +136,7 @@ def _lexical_rows(asked: Sequence[Retrieved]) -> list[Judged]:
         if choice is None:
             continue
         text = item.hits[choice.hit].passage.text[choice.span.start : choice.span.end]
-        right = item.answerable and any(answer in text for answer in item.example.answers)
+        right = item.answerable and is_right(text, item.example.answers, whole_sentence=True)
         rows.append(Judged(choice.features, right, item.answerable))
     return rows
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ragqa import plugins
-from ragqa.config import PluginSpec
 from ragqa.errors import TrainingError
 from ragqa.training.judging import Comparison
 from ragqa.training.recording import recording
@@ -73,7 +72,7 @@ def _tuned(run: Run, name: str, report: Report) -> Tuned:
 
     _reset_peak()
     started = time.monotonic()
-    chosen = run.model_copy(update={"output": output, "tuning": PluginSpec(name=name)})
+    chosen = run.changed(output=output, tuning={"name": name})
     with recording(watch, resume=False)(output) as record:
         finished = finetune(chosen, resume=False, report=record)
         seconds, peak = time.monotonic() - started, _peak_mb()

@@ -41,8 +41,9 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run before its first step, and how long it would take."""
+    """A run before its first step, with all that was decided by then, and how long it would take."""
 
+    run: Run
     schedule: Schedule
     split: Split
     task: Task
@@ -71,7 +72,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     workers = Workers.joined()
     report = workers.voice(report)
     prepared = prepare(run, report)
-    task, trainer = prepared.task, prepared.trainer
+    run, task, trainer = prepared.run, prepared.task, prepared.trainer
     before = None
     if task.goes_on and not (resume and trainer.begun):
         before = trainer.score()
@@ -130,6 +131,7 @@ def prepare(run: Run, report: Report) -> Prepared:
     """
     report = Workers.joined().voice(report)
     _refuse_own_output(run)
+    run = run.settled()
     split = _split(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
@@ -156,6 +158,11 @@ def prepare(run: Run, report: Report) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
+    if run.schedule is None:  # there may be fewer groups than questions
+        schedule = schedule.model_copy(
+            update={"validate_steps": min(schedule.validate_steps, trainer.steps_per_epoch)}
+        )
+        trainer.schedule = schedule
     minutes = trainer.steps * trainer.seconds_per_step() / 60
     report(
         {
@@ -166,7 +173,7 @@ def prepare(run: Run, report: Report) -> Prepared:
             "estimated_minutes": round(minutes, 1),
         }
     )
-    return Prepared(schedule, split, task, trainer, minutes)
+    return Prepared(run, schedule, split, task, trainer, minutes)
 
 
 def _target(run: Run) -> Any:

@@ -15,14 +15,17 @@ from pydantic import (
     model_validator,
 )
 
+from ragqa import pretrained
+from ragqa.choices import PASSAGE_ONCE
 from ragqa.config import PluginSpec
+from ragqa.errors import TrainingError, said
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.splitting import Unit
 
 
 class MiningConfig(BaseModel):
-    """How hard negatives are found for a question."""
+    """How hard negatives are found for a question: among the hits from ``first_rank`` to ``last_rank``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +35,12 @@ class MiningConfig(BaseModel):
     margin: float | None = Field(
         None, gt=0, description="nor those that score above so much of the right passage's score"
     )
+
+    @model_validator(mode="after")
+    def _some_ranks(self) -> Self:
+        if self.first_rank > self.last_rank:
+            raise ValueError(f"first_rank {self.first_rank} is beyond last_rank {self.last_rank}")
+        return self
 
 
 class Described(BaseModel):
@@ -55,6 +64,17 @@ class Described(BaseModel):
     )
     output: Path = Field(description="folder for checkpoints, metrics and the model")
     split_seed: int = Field(13, description="which documents; keep it when going on from a model")
+
+    def changed(self, **values: Any) -> Self:
+        """This with other settings, checked as if they had been given so.
+
+        Raises:
+            TrainingError: they do not fit.
+        """
+        try:
+            return self.model_validate({**self.model_dump(exclude_unset=True), **values})
+        except ValidationError as fault:
+            raise TrainingError(said(fault.errors()[0])) from None
 
     @field_validator("data", mode="before")
     @classmethod
@@ -105,6 +125,14 @@ class Run(Described):
     def _tuning_by_name(cls, value: Any) -> Any:
         """``tuning: lora`` is short for ``tuning: {name: lora}``."""
         return {"name": value} if isinstance(value, str) else value
+
+    def settled(self) -> Self:
+        """This with what the model decides that it goes on from.
+
+        Raises:
+            TrainingError: the other settings do not fit to that.
+        """
+        return self
 
     @abstractmethod
     def default_schedule(self, questions: int, rate: float) -> Schedule:
@@ -262,9 +290,17 @@ class ChoiceRun(HeadedRun):
             raise ValueError("passage_once is not for tuning prompt: its vectors stand before a whole row")
         return self
 
+    def settled(self) -> Self:
+        """With ``passage_once`` as the model has it that this goes on from."""
+        if self.passage_once is not None or self.start_from is None:
+            return self
+        config = pretrained.stored_config(pretrained.folder_of(self.target, self.start_from))
+        once = config.get("kind") == self.target and config.get(PASSAGE_ONCE, False)
+        return self.changed(passage_once=True) if once else self
+
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """A group has a row for each option, or with ``passage_once`` all questions on a passage."""
-        batch = 16 if questions >= 2000 else 8
+        """A group has a row for each option, or with ``passage_once`` all that is asked of a passage."""
+        batch = 4 if self.passage_once else 16 if questions >= 2000 else 8
         return Schedule(
             epochs=3 if questions < 50_000 else 1,
             patience=3,
@@ -470,7 +506,7 @@ class JointRun(Described):
             except ValidationError as fault:
                 first = fault.errors()[0]
                 where = ".".join(map(str, [name, *first["loc"]]))
-                raise ValueError(f"{where}: {first['msg']}") from None
+                raise ValueError(f"{where}: {said(first)}") from None
         return self
 
     @property

@@ -75,12 +75,12 @@ class Trainer:
                 f"none of the {len(examples)} training questions can be used as they are",
                 accepted="answers and passages that fit into the model's input",
             )
-        self._steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
+        self.steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
 
     @property
     def steps(self) -> int:
         """Steps of the whole run, unless it stops early."""
-        whole = self._steps_per_epoch * self.schedule.epochs
+        whole = self.steps_per_epoch * self.schedule.epochs
         return min(whole, self.schedule.max_steps or whole)
 
     def seconds_per_step(self, batches: int = 4) -> float:
@@ -142,7 +142,7 @@ class Trainer:
         seen, groups_per_step = 0, s.batch_groups * s.accumulate_batches
         with asked_to_stop(self.workers) as asked:
             while self.step < steps and not self._stopped:
-                number, at = divmod(self.step, self._steps_per_epoch)
+                number, at = divmod(self.step, self.steps_per_epoch)
                 if number != self._drawn[0]:
                     self._drawn = (number, *self.epoch(number))
                 _, groups, batches = self._drawn

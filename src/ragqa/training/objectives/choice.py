@@ -47,6 +47,10 @@ class ChoiceGroup:
     def length(self) -> int:
         return max(len(w.ids) for option in self.options for w in option)
 
+    @property
+    def rows(self) -> int:
+        return sum(map(len, self.options))
+
 
 @dataclass(frozen=True, slots=True)
 class ChoiceBatch:

@@ -33,7 +33,13 @@ class PassageGroup:
 
     @property
     def length(self) -> int:
-        return max(map(len, self.pieces))
+        """Tokens to compute."""
+        asked = sum(len(segment) for question in self.segments for segment in question)
+        return sum(map(len, self.pieces)) + len(self.pieces) * asked
+
+    @property
+    def rows(self) -> int:
+        return len(self.pieces) * sum(map(len, self.segments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class SharedPassageObjective:
         ] = {}  # a group holds its examples: no id of theirs is given to others
 
     def prepare(self, examples: Sequence[Example]) -> None:
-        """Make the groups of ``examples``."""
+        """Make the groups of ``examples``, which hold each of them once."""
         by_passage: dict[Passage | Example, list[Example]] = {}
         for example in examples:
             if example.choice is not None:
@@ -73,15 +79,23 @@ class SharedPassageObjective:
         parts = [
             mine[at : at + QUESTIONS] for mine in by_passage.values() for at in range(0, len(mine), QUESTIONS)
         ]
-        missing = [mine for mine in parts if id(mine[0]) not in self._groups]
+        former = [self._groups.pop(id(mine[0]), None) for mine in parts]
+        for example in examples:  # in groups with others, when it was prepared before
+            self._groups.pop(id(example), None)
+        again = [
+            (mine, group if group is not None and _same(group.examples, mine) else None)
+            for mine, group in zip(parts, former, strict=True)
+        ]
         texts = {
             text
-            for e in (e for mine in missing for e in mine)
+            for mine, group in again
+            if group is None
+            for e in mine
             for text in (e.query.text, *e.query.choices, *(p.titled_text for p in e.positives[:1]))
         }
         known = dict(zip(texts, token_ids(self.tokenizer, list(texts)), strict=True))
-        for mine in missing:
-            self._groups[id(mine[0])] = self._of(mine, known)
+        for mine, group in again:
+            self._groups[id(mine[0])] = self._of(mine, known) if group is None else group
 
     def _of(self, examples: Sequence[Example], known: dict[str, Ints]) -> PassageGroup:
         read = examples[0].positives[:1]
@@ -128,3 +142,7 @@ class SharedPassageObjective:
         """One score for each option, (O,): that of its best piece of the passage."""
         (rows,) = model(batch.passages)
         return best_rows(rows, batch.option, len(batch.question))
+
+
+def _same(one: Sequence[Example], other: Sequence[Example]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

@@ -1,7 +1,7 @@
 """The choice model: which of the options is right, read with the passage where there is one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +35,8 @@ CLASSES = "classes.json"
 """Beside the weights: the confusion matrix of the validation part, and what follows from it for each letter."""
 
 TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
-_BATCH = 16
+_ROWS = 96
+"""Options with a passage, or a piece of one, that are judged at once."""
 
 
 class Scoring(Objective, Protocol):
@@ -64,9 +65,7 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
         told = lessons(split.training, run.teachers, run.other_options, run.split_seed, report)
     if told:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
-    model, start = initial(
-        ChoiceModel, run, **({} if run.passage_once is None else {PASSAGE_ONCE: run.passage_once})
-    )
+    model, start = initial(ChoiceModel, run, passage_once=bool(run.passage_once))
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective: Scoring = (
         SharedPassageObjective(tokenizer, smoothing=run.label_smoothing)
@@ -106,13 +105,24 @@ def judged(
     rng = np.random.default_rng(0)
     groups = [g for e in asked if (g := objective.group(e, rng)) is not None]
     found: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
-    for at in range(0, len(groups), _BATCH):
-        batch = groups[at : at + _BATCH]
+    for batch in _batches(groups):
         scores = objective.scores(model, objective.collate(batch)).double().numpy()
         told = [e for g in batch for e in g.examples]
         ends = np.cumsum([len(e.query.choices) for e in told])[:-1]
         found |= dict(zip(map(id, told), np.split(scores, ends), strict=True))
     return [(e, found[id(e)]) for e in asked]
+
+
+def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
+    """In their order, with so many rows that memory is bounded."""
+    batch: list[Any] = []
+    for group in groups:
+        if batch and sum(g.rows for g in batch) + group.rows > _ROWS:
+            yield batch
+            batch = []
+        batch.append(group)
+    if batch:
+        yield batch
 
 
 def scoring(model: ChoiceModel, folder: Path) -> Scoring:

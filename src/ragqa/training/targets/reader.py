@@ -23,7 +23,7 @@ from ragqa.training.objectives.span import SpanObjective
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.settings import ReaderRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import goes_on, initial, store
+from ragqa.training.starting import before, goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
@@ -72,10 +72,10 @@ def _compare(run: ReaderRun, split: Split, objective: SpanObjective, folder: Pat
     asked = [e for e in split.test if e.answers]
     if not asked:
         return None
-    before = pretrained.reader_folder(run.start_from or "builtin")
-    other = SpanObjective(load_tokenizer(pretrained.backbone_of(before)))
+    earlier = before(SpanModel, run)
+    other = SpanObjective(load_tokenizer(pretrained.backbone_of(earlier)))
     return compare(
-        reading_scores(placed(load_span(before)), other, asked),
+        reading_scores(placed(load_span(earlier)), other, asked),
         reading_scores(placed(load_span(folder)), objective, asked),
     )
 
@@ -84,9 +84,9 @@ def _calibrated(run: ReaderRun, split: Split, folder: Path, report: Report) -> N
     """Fit the calibration of the new reader in ``folder``, or give it that of the one before."""
     count = _answerable(split)
     if count < LEAST_TO_CALIBRATE:
-        before = run.start_from or "builtin"
-        keep_calibration(folder, pretrained.reader_folder(before))
-        report({"confidence": f"that of {before}: {count} validation questions are too few to fit one"})
+        keep_calibration(folder, before(SpanModel, run))
+        kept = run.start_from if goes_on(SpanModel, run) else "builtin"
+        report({"confidence": f"that of {kept}: {count} validation questions are too few to fit one"})
         return
     fit_calibration(run, split, folder, report)
 
