@@ -287,12 +287,12 @@ def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
             ChoiceModel.load(finetune(later, resume=False, report=lambda _: None).model).passage_once
             is expected
         )
-    for wrong in ({"tuning": "prompt"}, {"teachers": ["builtin"]}):
-        with pytest.raises(ConfigError, match="passage_once"):
-            load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
-        inherited = load_run(described(tmp_path, tiny_bert, places, **more, **wrong), ChoiceRun)
-        with pytest.raises(TrainingError, match="passage_once"):
-            plan(inherited.model_copy(update=on), lambda _: None)
+    wrong = {"tuning": "prompt"}
+    with pytest.raises(ConfigError, match="passage_once"):
+        load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
+    inherited = load_run(described(tmp_path, tiny_bert, places, **more, **wrong), ChoiceRun)
+    with pytest.raises(TrainingError, match="passage_once"):
+        plan(inherited.model_copy(update=on), lambda _: None)
 
 
 def test_without_a_schedule_a_run_is_validated_once_an_epoch(
@@ -411,29 +411,42 @@ def test_lessons_are_worked_out_once_and_again_where_what_was_kept_is_damaged(
     assert len(list((tmp_path / "lessons").glob("*.json"))) == 2
 
 
-def test_a_taught_question_keeps_its_right_option(trained: Path) -> None:
+@pytest.mark.parametrize("kind", [ChoiceObjective, SharedPassageObjective])
+def test_a_taught_question_keeps_its_right_option(
+    trained: Path, kind: type[ChoiceObjective | SharedPassageObjective]
+) -> None:
     options = ("the harbour", "the meadow", "the desert")
     example = Example(Query("Where does the toad live?", "toad", options), choice=1)
     lesson = Lesson((*options, "a valley", "an island"), np.arange(5, dtype=np.float32))
     tokenizer = load_tokenizer(pretrained.backbone_of(trained))
-    taught, plain = ChoiceObjective(tokenizer, lessons={example.query: lesson}), ChoiceObjective(tokenizer)
-    every = Example(Query("Where does the toad live?", "x", lesson.options), choice=1)
-    for objective in (taught, plain):
-        objective.prepare([example, every])
+    taught: Any = kind(tokenizer, lessons={example.query: lesson})
+    others = Example(
+        Query("Where else?", "x", lesson.options[3:]), choice=1
+    )  # whose options the lesson has, too
+    text = Passage("a", 0, len(TEXT), TEXT)
+    read = Example(Query("Where is it?", "read", options), (), (text,), choice=2)
+    taught.prepare([example, others, read])
     rng = np.random.default_rng(3)
-    whole = plain.group(every, rng)
-    assert whole is not None
-    windows = [option[0].ids.tolist() for option in whole.options]
     drawn = set()
     for _ in range(40):
-        group = taught.group(example, rng)
-        assert group is not None
-        assert group.taught is not None
-        places = [windows.index(option[0].ids.tolist()) for option in group.options]
+        batch = taught.collate([taught.group(example, rng), taught.group(read, rng)])
+        told = batch.taught[:3].tolist()
+        places = [lesson.scores.tolist().index(score) for score in told]
         assert len(set(places)) == 3
-        assert places[group.right] == 1
-        assert group.taught.tolist() == lesson.scores[places].tolist()
+        assert [places[n] for n, right in enumerate(batch.right[:3]) if right] == [1]
+        assert batch.taught[3:].isnan().all()
+        assert batch.right[3:].tolist() == [False, False, True]
         drawn.add(tuple(sorted(places)))
+        model = ChoiceModel.load(trained)
+        model.passage_once = kind is SharedPassageObjective
+        shown = [lesson.options[place] for place in places]
+        alone = kind(tokenizer)
+        ((_, scores),) = judged(
+            model, alone, [Example(Query(example.query.text, "y", tuple(shown)), choice=0)]
+        )
+        with torch.inference_mode():
+            found = taught.scores(model, batch)[:3]
+        assert found.tolist() == pytest.approx(scores, abs=1e-5)
     assert (0, 1, 2) in drawn
     assert len(drawn) > 3
 

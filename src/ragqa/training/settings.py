@@ -282,10 +282,6 @@ class ChoiceRun(HeadedRun):
 
     @model_validator(mode="after")
     def _a_passage_read_once(self) -> Self:
-        if self.passage_once and self.teachers:
-            raise ValueError(
-                "passage_once and teachers: a model learns from teachers with passage_once left out"
-            )
         if self.passage_once and self.tuning.name == "prompt":
             raise ValueError("passage_once is not for tuning prompt: its vectors stand before a whole row")
         return self

@@ -108,15 +108,7 @@ class ChoiceObjective:
         if example.choice is None:
             return None
         text = example.positives[0].titled_text if example.positives else ""
-        options, right, taught = example.query.choices, example.choice, None
-        lesson = None if example.positives else self.lessons.get(example.query)
-        if lesson is not None:
-            places = np.arange(len(options))
-            if rng.random() < _WITH_OTHERS:
-                wrong = [n for n, option in enumerate(lesson.options) if option != options[right]]
-                places = np.array([right, *rng.permutation(wrong)[: len(options) - 1]])
-                right = 0
-            options, taught = tuple(lesson.options[n] for n in places), lesson.scores[places]
+        options, right, taught = drawn_options(example, self.lessons, rng)
         windows = tuple(
             tuple(
                 option_windows(
@@ -138,10 +130,7 @@ class ChoiceObjective:
         owner = np.repeat(np.arange(len(options)), [len(option) for _, option in options])
         question = np.array([number for number, _ in options])
         right = np.array([place == g.right for g in groups for place in range(len(g.options))])
-        silent = [np.full(len(g.options), np.nan, dtype=np.float32) for g in groups]
-        taught = np.concatenate(
-            [nothing if g.taught is None else g.taught for g, nothing in zip(groups, silent, strict=True)]
-        )
+        taught = taught_of([(len(g.options), g.taught) for g in groups])
         return ChoiceBatch(*map(torch.from_numpy, (ids, mask, kinds, owner, question, right, taught)))
 
     def loss(self, model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
@@ -156,6 +145,29 @@ class ChoiceObjective:
         """One score for each option, (O,): that of its best window."""
         (rows,) = model(batch.ids, batch.mask, batch.kinds)
         return best_rows(rows, batch.option, len(batch.question))
+
+
+def drawn_options(
+    example: Example, lessons: Mapping[Query, Lesson], rng: np.random.Generator
+) -> tuple[tuple[str, ...], int, Floats | None]:
+    """The options that a question comes up with this time, which is right, and what teachers say of each, if any."""
+    options, right = example.query.choices, int(example.choice or 0)
+    lesson = None if example.positives else lessons.get(example.query)
+    if lesson is None:
+        return options, right, None
+    places = np.arange(len(options))
+    if rng.random() < _WITH_OTHERS:
+        wrong = [n for n, option in enumerate(lesson.options) if option != options[right]]
+        places = np.array([right, *rng.permutation(wrong)[: len(options) - 1]])
+        right = 0
+    return tuple(lesson.options[n] for n in places), right, lesson.scores[places]
+
+
+def taught_of(lessons: Sequence[tuple[int, Floats | None]]) -> Floats:
+    """What teachers say of the options of a batch, (O,): of each so many options, NaN where they say nothing."""
+    return np.concatenate(
+        [np.full(size, np.nan, dtype=np.float32) if said is None else said for size, said in lessons]
+    )
 
 
 def best_rows(rows: Tensor, option: Tensor, options: int) -> Tensor:

@@ -4,8 +4,8 @@ A group is a passage with what is asked of it; a batch of them has a small part 
 passage in every row.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,8 +15,15 @@ from torch import Tensor
 from ragqa.choices import option_segment, passage_pieces, token_ids
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.shared_passage import SharedPassages, lay_out
-from ragqa.training.objectives.choice import best_rows, choice_loss
-from ragqa.types import Example, Passage
+from ragqa.training.objectives.choice import (
+    Floats,
+    Lesson,
+    best_rows,
+    choice_loss,
+    drawn_options,
+    taught_of,
+)
+from ragqa.types import Example, Passage, Query
 from ragqa.windows import Ints, Windower
 
 QUESTIONS = 16
@@ -25,11 +32,16 @@ QUESTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class PassageGroup:
-    """A passage in pieces of tokens, and of each example on it the tokens of each option behind its question."""
+    """A passage in pieces of tokens, and of each example on it the tokens of each option behind its question.
+
+    ``right`` is the right option of each example. ``taught`` (O,) is what teachers say of the options of a single one.
+    """
 
     examples: tuple[Example, ...]
     pieces: tuple[Ints, ...]
     segments: tuple[tuple[Ints, ...], ...]
+    right: tuple[int, ...]
+    taught: Floats | None = None
 
     @property
     def length(self) -> int:
@@ -47,23 +59,33 @@ class PassageBatch:
     """What the model computes, with N rows: an option and a piece of its passage each.
 
     ``option`` (N,) is the option of each row, counted over the batch, ``question`` (O,) the question of each option,
-    and ``right`` (O,) whether it is the right one.
+    ``right`` (O,) whether it is the right one, and ``taught`` (O,) what teachers say of it, NaN where they say nothing.
     """
 
     passages: SharedPassages
     option: Tensor
     question: Tensor
     right: Tensor
+    taught: Tensor
 
 
 class SharedPassageObjective:
-    """Makes groups from examples, batches from groups, and the loss of a batch.
+    """Makes groups from examples, batches from groups, and the loss of a batch; the arguments of ``ChoiceObjective``.
 
     ``group`` answers for the first example on a passage, and gives None for the others, which are in its group.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        smoothing: float = 0.0,
+        lessons: Mapping[Query, Lesson] | None = None,
+        teacher_share: float = 0.7,
+    ) -> None:
         self.tokenizer, self.smoothing = tokenizer, smoothing
+        self.lessons, self.teacher_share = lessons or {}, teacher_share
+        self._known: dict[str, Ints] = {}
         self.windower = Windower.of(tokenizer)
         self._groups: dict[
             int, PassageGroup
@@ -96,23 +118,32 @@ class SharedPassageObjective:
         known = dict(zip(texts, token_ids(self.tokenizer, list(texts)), strict=True))
         for mine, group in again:
             self._groups[id(mine[0])] = self._of(mine, known) if group is None else group
+        alone = [
+            e.query for e in examples if self.lessons and not e.positives
+        ]  # lessons have options of others
+        self._known |= {text: known[text] for q in alone for text in (q.text, *q.choices) if text in known}
 
-    def _of(self, examples: Sequence[Example], known: dict[str, Ints]) -> PassageGroup:
+    def _of(self, examples: Sequence[Example], known: Mapping[str, Ints]) -> PassageGroup:
         read = examples[0].positives[:1]
         text = known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
-        segments = tuple(
-            tuple(
-                option_segment(self.windower, known[e.query.text], known[option])
-                for option in e.query.choices
-            )
-            for e in examples
+        return PassageGroup(
+            tuple(examples),
+            tuple(piece for _, piece in passage_pieces(self.windower, text)),
+            tuple(self._segments(e.query.text, e.query.choices, known) for e in examples),
+            tuple(int(e.choice or 0) for e in examples),
         )
-        pieces = tuple(piece for _, piece in passage_pieces(self.windower, text))
-        return PassageGroup(tuple(examples), pieces, segments)
+
+    def _segments(self, question: str, options: Sequence[str], known: Mapping[str, Ints]) -> tuple[Ints, ...]:
+        return tuple(option_segment(self.windower, known[question], known[option]) for option in options)
 
     def group(self, example: Example, rng: np.random.Generator) -> PassageGroup | None:
         """The group that begins with ``example``, which has been prepared."""
-        return self._groups.get(id(example))
+        group = self._groups.get(id(example))
+        if group is None or example.query not in self.lessons or example.positives:
+            return group
+        options, right, taught = drawn_options(example, self.lessons, rng)
+        segments = self._segments(example.query.text, options, self._known)
+        return replace(group, segments=(segments,), right=(right,), taught=taught)
 
     def collate(self, groups: Sequence[PassageGroup]) -> PassageBatch:
         """Lay out the tokens of ``groups`` as one batch."""
@@ -125,17 +156,22 @@ class SharedPassageObjective:
                 segments.append(rows)
                 option.append(begin + np.arange(len(rows)))
             begin += len(rows)
-        asked = [e for group in groups for e in group.examples]
-        question = np.repeat(np.arange(len(asked)), [len(e.query.choices) for e in asked])
-        right = np.array([place == e.choice for e in asked for place in range(len(e.query.choices))])
+        sizes = [len(segments) for g in groups for segments in g.segments]
+        question = np.repeat(np.arange(len(sizes)), sizes)
+        places = zip(sizes, (right for g in groups for right in g.right), strict=True)
+        right = np.array([place == gold for size, gold in places for place in range(size)])
+        taught = taught_of([(sum(map(len, g.segments)), g.taught) for g in groups])
         return PassageBatch(
             lay_out(pieces, segments),
-            *map(torch.from_numpy, (np.concatenate(option), question, right)),
+            *map(torch.from_numpy, (np.concatenate(option), question, right, taught)),
         )
 
     def loss(self, model: ChoiceModel, batch: PassageBatch) -> Tensor:
-        """Mean over the questions of ``batch`` of the cross-entropy."""
-        return choice_loss(self.scores(model, batch), batch.question, batch.right, self.smoothing)
+        """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
+        scores = self.scores(model, batch)
+        return choice_loss(
+            scores, batch.question, batch.right, self.smoothing, batch.taught, self.teacher_share
+        )
 
     @staticmethod
     def scores(model: ChoiceModel, batch: PassageBatch) -> Tensor:

@@ -67,12 +67,8 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
     model, start = initial(ChoiceModel, run, passage_once=bool(run.passage_once))
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective: Scoring = (
-        SharedPassageObjective(tokenizer, smoothing=run.label_smoothing)
-        if model.passage_once
-        else ChoiceObjective(
-            tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
-        )
+    objective: Scoring = _kind(model)(
+        tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
     )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
@@ -127,8 +123,11 @@ def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
 
 def scoring(model: ChoiceModel, folder: Path) -> Scoring:
     """How the options are laid out for ``model``, which ``folder`` holds."""
-    tokenizer = load_tokenizer(backbone_of(folder))
-    return SharedPassageObjective(tokenizer) if model.passage_once else ChoiceObjective(tokenizer)
+    return _kind(model)(load_tokenizer(backbone_of(folder)))
+
+
+def _kind(model: ChoiceModel) -> type[ChoiceObjective | SharedPassageObjective]:
+    return SharedPassageObjective if model.passage_once else ChoiceObjective
 
 
 def _finish(objective: Scoring, held_out: Sequence[Example], report: Report, folder: Path) -> None:
