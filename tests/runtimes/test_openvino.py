@@ -62,6 +62,30 @@ def test_span_logits_equal_those_of_torch_for_any_shape(reader: Path) -> None:
             np.testing.assert_allclose(mine[real], theirs[real], atol=2e-4)
 
 
+def test_ctrl_c_is_heard_after_models_have_come_and_gone(reader: Path) -> None:
+    """Two cores of OpenVINO, gone in the order in which they came, left a signal nowhere to run: exit code 139."""
+    script = f"""
+import signal
+from pathlib import Path
+import numpy as np
+from ragqa.runtimes.batches import pad
+from ragqa.runtimes.openvino import OpenvinoRuntime
+models = [OpenvinoRuntime("span", Path({str(reader)!r}), precision="f32") for _ in range(2)]
+for model in models:
+    model.run([pad([[101, 7, 102]])])
+while models:
+    del models[0], model
+    model = None
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    OpenvinoRuntime("span", reader, precision="f32").run(batches(1))  # converts it, if need be
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 def test_threads_share_one_runtime(reader: Path) -> None:
     runtime = OpenvinoRuntime("span", reader, precision="f32")
     asked = batches(24)

@@ -14,7 +14,7 @@ from ragqa.layout import read_layout
 from ragqa.protocols import Rows, Scores
 from ragqa.runtimes.batches import feed, widened
 from ragqa.runtimes.compiled import compiled_folder
-from ragqa.runtimes.telemetry import load_openvino
+from ragqa.runtimes.telemetry import shared_core
 
 _ROOM = 100
 """Positions that are kept free: a tuned prompt stands before the input, and has no more vectors."""
@@ -40,7 +40,7 @@ class OpenvinoRuntime:
     def __init__(self, kind: str, source: Path, *, precision: str = "auto") -> None:
         self.precision = choose_precision(precision, "cpu")
         self._folder = compiled_folder(kind, source, self.precision)
-        self._core = load_openvino().Core()
+        self._core = shared_core()
         self._widest = read_layout(source).max_tokens - _ROOM
         self._compiled: dict[int, Any] = {}
         self._compiling = Lock()
