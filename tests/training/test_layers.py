@@ -65,6 +65,11 @@ def test_the_top_layers_train(top: int, left: set[str]) -> None:
     assert training(model) == left
 
 
+def test_more_top_layers_than_there_are_are_refused() -> None:
+    with pytest.raises(TrainingError, match="train_top 5; accepted: 0 to 4"):
+        below_top(model_of(), 5)
+
+
 def test_a_name_that_nothing_has_and_freezing_everything_are_refused() -> None:
     with pytest.raises(TrainingError, match=r"no parameter is called 'layers.7'; accepted: .*layers.0-3"):
         freeze(model_of(), ("layers.7",))

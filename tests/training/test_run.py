@@ -17,12 +17,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ragqa import checkpoints
-from ragqa.errors import ConfigError, ModelError, TrainingError
+from ragqa.errors import ConfigError, DataError, ModelError, TrainingError
 from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.calibrating import SPAN_FEATURES
-from ragqa.training.run import calibrate_reader, finetune, plan
+from ragqa.training.run import calibrate_reader, finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ReaderRun
 from ragqa.types import Hit, Passage, Query
@@ -413,3 +413,26 @@ def test_questions_with_options_beside_answered_ones_do_no_harm(tmp_path: Path, 
     few = {"epochs": 1, "batch_groups": 12}
     run = load_run(described(tmp_path, tiny_bert, path, schedule=few, hard_negatives=0), ReaderRun)
     assert finetune(run, resume=False, report=lambda _: None).model.is_dir()
+
+
+def test_what_a_schedule_does_not_give_goes_by_size(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    run = load_run(
+        described(tmp_path, tiny_bert, questions, schedule={"epochs": 1}, tuning="bitfit"), ReaderRun
+    )
+    given, by_size = prepare(run, lambda _: None), prepare(run.changed(schedule=None), lambda _: None)
+    assert given.schedule == by_size.schedule.model_copy(update={"epochs": 1})
+    assert given.schedule.patience is not None
+    assert (
+        given.schedule.learning_rate != ReaderRun.model_validate(run).default_schedule(30, 1.0).learning_rate
+    )
+    path = described(tmp_path, tiny_bert, questions, schedule={"patience": None, "validate_steps": 7})
+    own = prepare(load_run(path, ReaderRun), lambda _: None).schedule
+    assert (own.patience, own.validate_steps, own.epochs) == (None, 7, by_size.schedule.epochs)
+
+
+def test_questions_that_are_needed_at_the_end_are_missed_at_the_beginning(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    path = described(tmp_path, tiny_bert, questions, lexical_data=str(tmp_path / "cmrc.json"))
+    with pytest.raises(DataError, match=r"lexical_data: .*cmrc.json is not there; .*try: leave it out"):
+        plan(load_run(path, ReaderRun), lambda _: None)

@@ -26,6 +26,13 @@ Backbone = Annotated[
     str | None, typer.Option("--backbone", help="The model to train: builtin, a folder, hf:OWNER/NAME.")
 ]
 Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        help="The model to go on from: builtin (the shipped one), reader (its encoder), a folder.",
+    ),
+]
 Freeze = Annotated[
     str | None,
     typer.Option(
@@ -66,6 +73,7 @@ def _enrol(target: str, description: str, usage: str) -> None:
         data: Data = None,
         config: Config = None,
         backbone: Backbone = None,
+        start_from: StartFrom = None,
         tuning: Tuning = None,
         freeze: Freeze = None,
         train_top: TrainTop = None,
@@ -77,6 +85,7 @@ def _enrol(target: str, description: str, usage: str) -> None:
     ) -> None:
         which = {
             "backbone": backbone,
+            "start_from": start_from,
             "tuning": tuning,
             "freeze": _names(freeze),
             "train_top": train_top,
@@ -240,7 +249,7 @@ def pretrain(
     """Train a backbone on your documents, before a task: an encoder guesses hidden words, others the next."""
     which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run("pretrain", data, config, output=output, **which)
-    _train(run, "backbone: {model} in the file of another run", resume, dry_run, search)
+    _train(run, "--backbone {model} in another run", resume, dry_run, search)
 
 
 @app.command("compare")

@@ -295,10 +295,10 @@ def _round(
 
 def _scheduled(joint: JointRun, run: Any) -> Any:
     """Each round takes its part of the epochs that one run alone would have."""
-    if run.schedule is not None:
+    if run.gives("epochs"):
         return run
     questions = sum(1 for _ in run.data[0].open(encoding="utf-8"))
-    schedule: Schedule = run.default_schedule(questions, plugins.build("tuning", run.tuning.options()).rate)
+    schedule: Schedule = run.schedule_for(questions, plugins.build("tuning", run.tuning.options()).rate)
     epochs = max(1, -(-schedule.epochs // joint.rounds))
     return run.model_copy(update={"schedule": schedule.model_copy(update={"epochs": epochs})})
 

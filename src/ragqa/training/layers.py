@@ -71,8 +71,16 @@ def freeze(model: nn.Module, names: tuple[str, ...]) -> None:
 
 
 def below_top(model: nn.Module, layers: int) -> tuple[str, ...]:
-    """The names that ``freeze`` needs so that only the top ``layers`` (and the head) train."""
+    """The names that ``freeze`` needs so that only the top ``layers`` (and the head) train.
+
+    Raises:
+        TrainingError: there are fewer.
+    """
     rest = depth(model) - layers
+    if rest < 0:
+        raise TrainingError(
+            f"train_top {layers}", accepted=f"0 to {depth(model)}, the layers that the model has"
+        )
     return ("embeddings", *((f"layers.0-{rest - 1}",) if rest > 0 else ()))
 
 

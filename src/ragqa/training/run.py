@@ -135,7 +135,7 @@ def prepare(run: Run, report: Report) -> Prepared:
     split = _split(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
-    schedule = run.schedule or run.default_schedule(len(split.training), tuning.rate)
+    schedule = run.schedule_for(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
     task: Task = _target(run).task(run, split, report)
     tuning.apply(task.model)
@@ -158,7 +158,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
-    if run.schedule is None:  # there may be fewer groups than questions
+    if not run.gives("validate_steps"):  # there may be fewer groups than questions
         schedule = schedule.model_copy(
             update={"validate_steps": min(schedule.validate_steps, trainer.steps_per_epoch)}
         )

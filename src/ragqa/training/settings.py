@@ -118,7 +118,9 @@ class Run(Described):
         description="what is put aside: whole documents, or questions about documents that training sees, too",
     )
     validation_questions: int = Field(600, ge=1)
-    schedule: Schedule | None = Field(None, description="default: by the number of questions")
+    schedule: Schedule | None = Field(
+        None, description="what is not given goes by the number of questions and the tuning"
+    )
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -133,6 +135,15 @@ class Run(Described):
             TrainingError: the other settings do not fit to that.
         """
         return self
+
+    def schedule_for(self, questions: int, rate: float) -> Schedule:
+        """What is given of the schedule, and the rest by the size and the tuning; see ``default_schedule``."""
+        given = {} if self.schedule is None else self.schedule.model_dump(exclude_unset=True)
+        return self.default_schedule(questions, rate).model_copy(update=given)
+
+    def gives(self, name: str) -> bool:
+        """Whether that part of the schedule is given."""
+        return self.schedule is not None and name in self.schedule.model_fields_set
 
     @abstractmethod
     def default_schedule(self, questions: int, rate: float) -> Schedule:

@@ -7,7 +7,7 @@ from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.data import distinct_passages
 from ragqa.data.faults import OnBad
-from ragqa.errors import TrainingError
+from ragqa.errors import DataError, TrainingError
 from ragqa.models.placing import placed
 from ragqa.models.span import SpanModel, load_span
 from ragqa.training.calibrating import (
@@ -33,7 +33,17 @@ LEAST_TO_CALIBRATE = 100
 
 
 def examples(run: ReaderRun, on_bad: OnBad) -> list[Example]:
-    """The questions of ``run.data``."""
+    """The questions of ``run.data``.
+
+    Raises:
+        DataError: they, or those of ``lexical_data``, which are read at the end of a run, are not there.
+    """
+    if run.lexical_data is not None and not run.lexical_data.exists():
+        raise DataError(
+            f"lexical_data: {run.lexical_data} is not there",
+            accepted="questions in Chinese",
+            next_step="leave it out, and the shipped confidence of Chinese answers stays",
+        )
     return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
 
 
