@@ -13,6 +13,8 @@ Config = Annotated[
 ]
 TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 
+MERGED = ("reader", "reranker", "generator", "choice")
+
 COMPARED = ("reader", "retriever", "reranker", "generator", "choice")
 
 Data = Annotated[
@@ -281,6 +283,26 @@ def compare(
         )
     for line in tuning_lines(found):
         typer.echo(line)
+
+
+@app.command("merge")
+def merge(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="builtin, or folders of trained models; two or more."),
+    ],
+    target: Annotated[str, typer.Option("--target", help=f"What they are: {', '.join(MERGED)}.")] = "reader",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder (default: runs/TARGET_merged).")
+    ] = None,
+) -> None:
+    """Write the mean of the weights of several models of one kind: a model of its own, or one to go on from."""
+    from ragqa.errors import UsageError
+    from ragqa.training.merging import merge as mean_of
+
+    if target not in MERGED:
+        raise UsageError(f"--target {target}", accepted=", ".join(MERGED))
+    typer.echo(mean_of(target, models, output or Path("runs") / f"{target}_merged"))
 
 
 @app.command("calibrate")

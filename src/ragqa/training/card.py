@@ -26,11 +26,16 @@ def model_card(
         "optimiser": f"{schedule.optimizer}, learning rate {schedule.learning_rate:g} "
         f"(head {schedule.head_learning_rate:g}), "
         f"weight decay {schedule.weight_decay:g}, dropout {run.dropout:g}{averaged}",
-        "settings": ", ".join(f"{name} {value}" for name, value in own.items() if value is not None),
+        "settings": ", ".join(f"{name} {_short(value)}" for name, value in own.items() if value is not None),
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
     return f"# A {run.target} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(run, split, comparison)}"
+
+
+def _short(value: object) -> object:
+    """Documents may be named by the hundred; ``run.json`` has them all."""
+    return f"{len(value)} named" if isinstance(value, list) and len(value) > 9 else value
 
 
 def _comparison(run: Run, split: Split, comparison: Comparison | None) -> str:

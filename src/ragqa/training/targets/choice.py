@@ -84,7 +84,10 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
             start,
             folder,
             tensors,
-            {"best_validation_accuracy": round(best, 4), PASSAGE_ONCE: model.passage_once},
+            {
+                "best_validation_accuracy": round(best, 4),
+                **({PASSAGE_ONCE: True} if model.passage_once else {}),
+            },
         ),
         finish=partial(_finish, objective, split.validation, report),
         compare=lambda folder: _compare(run, objective, split.test, folder),
