@@ -159,7 +159,8 @@ def test_a_run_goes_on_from_a_reader_and_keeps_what_it_freezes(
 def test_training_that_makes_a_reader_worse_leaves_it_as_it_was(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    schedule = {"epochs": 2, "batch_groups": 12, "learning_rate": 5.0, "head_learning_rate": 5.0}
+    rates = {"learning_rate": 5.0, "head_learning_rate": 5.0}
+    schedule = {"epochs": 2, "batch_groups": 12, "validate_steps": 1000, **rates}
     values: dict[str, Any] = {"start_from": str(trained), "storage": "float32", "schedule": schedule}
     said: list[dict[str, Any]] = []
     run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)

@@ -29,15 +29,23 @@ class ChoiceModel(PairModel):
 
     def __init__(self, encoder: Any, hidden: int, passage_once: bool = False) -> None:
         super().__init__(encoder, hidden)
-        self.passage_once = passage_once
-        if passage_once:
-            parts(encoder)
+        self.read_passages(once=passage_once)
 
     @classmethod
     def from_backbone(cls, folder: Path, dropout: float, passage_once: bool = False) -> Self:
         """The pretrained encoder in ``folder`` with a fresh head."""
         encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
         return cls(encoder, int(encoder.config.hidden_size), passage_once)
+
+    def read_passages(self, *, once: bool) -> None:
+        """Apart from the question, or together with it.
+
+        Raises:
+            ModelError: the encoder cannot read a passage once.
+        """
+        if once:
+            parts(self.encoder)
+        self.passage_once = once
 
     @classmethod
     def shape_of(cls, folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def initial(kind: type[Model], run: HeadedRun, **shape: Any) -> tuple[Model, Map
     """The model that training begins with, and the tensors in which it differs from its backbone.
 
     Args:
-        shape: what else a model needs to know; what is not said is that of the one of its kind that it goes on from.
+        shape: what else a fresh model needs to know; one that goes on from another of its kind has that one's.
 
     Raises:
         TrainingError: the model to go on from has another backbone, or only adds to a third.
@@ -29,7 +29,7 @@ def initial(kind: type[Model], run: HeadedRun, **shape: Any) -> tuple[Model, Map
     folder = backbone.resolve(run.backbone)
     before = earlier(run)
     if before is not None and goes_on(kind, run):
-        shape = kind.shape_of(before) | shape
+        shape = kind.shape_of(before)
     model = kind.from_backbone(folder, run.dropout, **shape)
     if before is None:
         if run.layers is not None:

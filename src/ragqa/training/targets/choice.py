@@ -65,7 +65,8 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
         told = lessons(split.training, run.teachers, run.other_options, run.split_seed, report)
     if told:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
-    model, start = initial(ChoiceModel, run, passage_once=bool(run.passage_once))
+    model, start = initial(ChoiceModel, run)
+    model.read_passages(once=bool(run.passage_once))
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective: Scoring = _kind(model)(
         tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
