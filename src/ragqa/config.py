@@ -211,7 +211,7 @@ def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed
         near = difflib.get_close_matches(keys[-1], accepted, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return ConfigError(f"unknown setting {where}{origin}{hint}", accepted=", ".join(accepted))
-    found = f"{where} = {first['input']!r}{origin}" if where else f"the configuration{origin}"
+    found = f"{where or 'the configuration'} = {first['input']!r}{origin}"
     wanted = said(first)
     if wanted.startswith(_WANTED):
         return ConfigError(found, accepted=wanted.removeprefix(_WANTED), next_step=listed)
