@@ -85,55 +85,42 @@ class SharedPassageObjective:
     ) -> None:
         self.tokenizer, self.smoothing = tokenizer, smoothing
         self.lessons, self.teacher_share = lessons or {}, teacher_share
-        self._known: dict[str, Ints] = {}
         self.windower = Windower.of(tokenizer)
-        self._groups: dict[
-            int, PassageGroup
-        ] = {}  # a group holds its examples: no id of theirs is given to others
+        self._known: dict[str, Ints] = {}
+        # By the id of its first example, which it holds: nothing else can have that id.
+        self._groups: dict[int, PassageGroup] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
-        """Make the groups of ``examples``, which hold each of them once."""
+        """Tokenise every text of ``examples`` once, and make groups that hold each of them once."""
+        texts = {
+            text
+            for e in examples
+            for text in (e.query.text, *e.query.choices, *(p.titled_text for p in e.positives[:1]))
+        }
+        missing = sorted(texts - self._known.keys())
+        self._known.update(zip(missing, token_ids(self.tokenizer, missing), strict=True))
         by_passage: dict[Passage | Example, list[Example]] = {}
         for example in examples:
+            self._groups.pop(id(example), None)  # in another group, when it was prepared with others
             if example.choice is not None:
                 place = example.positives[0] if example.positives else example
                 by_passage.setdefault(place, []).append(example)
-        parts = [
-            mine[at : at + QUESTIONS] for mine in by_passage.values() for at in range(0, len(mine), QUESTIONS)
-        ]
-        former = [self._groups.pop(id(mine[0]), None) for mine in parts]
-        for example in examples:  # in groups with others, when it was prepared before
-            self._groups.pop(id(example), None)
-        again = [
-            (mine, group if group is not None and _same(group.examples, mine) else None)
-            for mine, group in zip(parts, former, strict=True)
-        ]
-        texts = {
-            text
-            for mine, group in again
-            if group is None
-            for e in mine
-            for text in (e.query.text, *e.query.choices, *(p.titled_text for p in e.positives[:1]))
-        }
-        known = dict(zip(texts, token_ids(self.tokenizer, list(texts)), strict=True))
-        for mine, group in again:
-            self._groups[id(mine[0])] = self._of(mine, known) if group is None else group
-        alone = [
-            e.query for e in examples if self.lessons and not e.positives
-        ]  # lessons have options of others
-        self._known |= {text: known[text] for q in alone for text in (q.text, *q.choices) if text in known}
+        for mine in by_passage.values():
+            for at in range(0, len(mine), QUESTIONS):
+                self._groups[id(mine[at])] = self._of(mine[at : at + QUESTIONS])
 
-    def _of(self, examples: Sequence[Example], known: Mapping[str, Ints]) -> PassageGroup:
+    def _of(self, examples: Sequence[Example]) -> PassageGroup:
         read = examples[0].positives[:1]
-        text = known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
+        text = self._known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
         return PassageGroup(
             tuple(examples),
             tuple(piece for _, piece in passage_pieces(self.windower, text)),
-            tuple(self._segments(e.query.text, e.query.choices, known) for e in examples),
+            tuple(self._segments(e.query.text, e.query.choices) for e in examples),
             tuple(int(e.choice or 0) for e in examples),
         )
 
-    def _segments(self, question: str, options: Sequence[str], known: Mapping[str, Ints]) -> tuple[Ints, ...]:
+    def _segments(self, question: str, options: Sequence[str]) -> tuple[Ints, ...]:
+        known = self._known
         return tuple(option_segment(self.windower, known[question], known[option]) for option in options)
 
     def group(self, example: Example, rng: np.random.Generator) -> PassageGroup | None:
@@ -142,7 +129,7 @@ class SharedPassageObjective:
         if group is None or example.query not in self.lessons or example.positives:
             return group
         options, right, taught = drawn_options(example, self.lessons, rng)
-        segments = self._segments(example.query.text, options, self._known)
+        segments = self._segments(example.query.text, options)
         return replace(group, segments=(segments,), right=(right,), taught=taught)
 
     def collate(self, groups: Sequence[PassageGroup]) -> PassageBatch:
@@ -178,7 +165,3 @@ class SharedPassageObjective:
         """One score for each option, (O,): that of its best piece of the passage."""
         (rows,) = model(batch.passages)
         return best_rows(rows, batch.option, len(batch.question))
-
-
-def _same(one: Sequence[Example], other: Sequence[Example]) -> bool:
-    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
