@@ -1,5 +1,6 @@
 """A passage computed once: the same scores and gradients as row by row under a mask."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,12 +107,10 @@ def test_the_passage_does_not_see_the_question(model: ChoiceModel) -> None:
 
 def test_in_bfloat16_padding_stays_hidden(model: ChoiceModel) -> None:
     pieces, segments = texts([(9, [6]), (0, [0])])
-    narrow = ChoiceModel(model.encoder, 16, passage_once=True)
-    narrow.head = model.head
+    narrow = copy.deepcopy(model).bfloat16()
     with torch.inference_mode():
         (wanted,) = model(lay_out(pieces, segments))
-        (found,) = narrow.bfloat16()(lay_out(pieces, segments))
-    model.float()
+        (found,) = narrow(lay_out(pieces, segments))
     torch.testing.assert_close(found, wanted, atol=0.1, rtol=0.1)
 
 

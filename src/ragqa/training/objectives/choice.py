@@ -1,7 +1,9 @@
 """Which option is right: cross-entropy over the options of a question, each read with the passage, if there is one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,8 +71,8 @@ class ChoiceBatch:
     taught: Tensor
 
 
-class ChoiceObjective:
-    """Makes groups from examples, batches from groups, and the loss of a batch.
+class OptionsObjective(ABC):
+    """What is the same however options are laid out: their tokens, and the loss of their scores.
 
     Args:
         smoothing: probability that is taken from the right option and spread over all (Szegedy et al. 2016).
@@ -103,6 +105,29 @@ class ChoiceObjective:
         missing = sorted(texts - self._known.keys())
         self._known.update(zip(missing, token_ids(self.tokenizer, missing), strict=True))
 
+    @abstractmethod
+    def group(self, example: Example, rng: np.random.Generator) -> Any:
+        """What is computed together, with its ``examples`` and the number of its ``rows``; None for nothing."""
+
+    @abstractmethod
+    def collate(self, groups: Sequence[Any]) -> Any:
+        """A batch, with ``question``, ``right`` and ``taught`` of each option."""
+
+    @abstractmethod
+    def scores(self, model: ChoiceModel, batch: Any) -> Tensor:
+        """One score for each option of a batch, (O,)."""
+
+    def loss(self, model: ChoiceModel, batch: Any) -> Tensor:
+        """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
+        scores = self.scores(model, batch)
+        return choice_loss(
+            scores, batch.question, batch.right, self.smoothing, batch.taught, self.teacher_share
+        )
+
+
+class ChoiceObjective(OptionsObjective):
+    """A group is a question, each of whose options is read with the passage."""
+
     def group(self, example: Example, rng: np.random.Generator) -> ChoiceGroup | None:
         """The group of one question, or None where no option is known to be right."""
         if example.choice is None:
@@ -133,15 +158,7 @@ class ChoiceObjective:
         taught = taught_of([(len(g.options), g.taught) for g in groups])
         return ChoiceBatch(*map(torch.from_numpy, (ids, mask, kinds, owner, question, right, taught)))
 
-    def loss(self, model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
-        """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
-        scores = self.scores(model, batch)
-        return choice_loss(
-            scores, batch.question, batch.right, self.smoothing, batch.taught, self.teacher_share
-        )
-
-    @staticmethod
-    def scores(model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
+    def scores(self, model: ChoiceModel, batch: ChoiceBatch) -> Tensor:
         """One score for each option, (O,): that of its best window."""
         (rows,) = model(batch.ids, batch.mask, batch.kinds)
         return best_rows(rows, batch.option, len(batch.question))

@@ -4,27 +4,27 @@ A group is a passage with what is asked of it; a batch of them has a small part 
 passage in every row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ragqa.choices import option_segment, passage_pieces, token_ids
+from ragqa.choices import option_segment, passage_pieces
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.shared_passage import SharedPassages, lay_out
 from ragqa.training.objectives.choice import (
     Floats,
-    Lesson,
+    OptionsObjective,
     best_rows,
-    choice_loss,
     drawn_options,
     taught_of,
 )
-from ragqa.types import Example, Passage, Query
-from ragqa.windows import Ints, Windower
+from ragqa.types import Example, Passage
+from ragqa.windows import Ints
 
 QUESTIONS = 16
 """In a group, at most: of a passage with more there are several groups."""
@@ -69,36 +69,17 @@ class PassageBatch:
     taught: Tensor
 
 
-class SharedPassageObjective:
-    """Makes groups from examples, batches from groups, and the loss of a batch; the arguments of ``ChoiceObjective``.
+class SharedPassageObjective(OptionsObjective):
+    """A group is a passage with what is asked of it, made for the first example on it; there is none for the others."""
 
-    ``group`` answers for the first example on a passage, and gives None for the others, which are in its group.
-    """
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        *,
-        smoothing: float = 0.0,
-        lessons: Mapping[Query, Lesson] | None = None,
-        teacher_share: float = 0.7,
-    ) -> None:
-        self.tokenizer, self.smoothing = tokenizer, smoothing
-        self.lessons, self.teacher_share = lessons or {}, teacher_share
-        self.windower = Windower.of(tokenizer)
-        self._known: dict[str, Ints] = {}
+    def __init__(self, tokenizer: Tokenizer, **options: Any) -> None:
+        super().__init__(tokenizer, **options)
         # By the id of its first example, which it holds: nothing else can have that id.
         self._groups: dict[int, PassageGroup] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once, and make groups that hold each of them once."""
-        texts = {
-            text
-            for e in examples
-            for text in (e.query.text, *e.query.choices, *(p.titled_text for p in e.positives[:1]))
-        }
-        missing = sorted(texts - self._known.keys())
-        self._known.update(zip(missing, token_ids(self.tokenizer, missing), strict=True))
+        super().prepare(examples)
         by_passage: dict[Passage | Example, list[Example]] = {}
         for example in examples:
             self._groups.pop(id(example), None)  # in another group, when it was prepared with others
@@ -153,15 +134,7 @@ class SharedPassageObjective:
             *map(torch.from_numpy, (np.concatenate(option), question, right, taught)),
         )
 
-    def loss(self, model: ChoiceModel, batch: PassageBatch) -> Tensor:
-        """Mean over the questions of ``batch``: cross-entropy, mixed with what the teachers say."""
-        scores = self.scores(model, batch)
-        return choice_loss(
-            scores, batch.question, batch.right, self.smoothing, batch.taught, self.teacher_share
-        )
-
-    @staticmethod
-    def scores(model: ChoiceModel, batch: PassageBatch) -> Tensor:
+    def scores(self, model: ChoiceModel, batch: PassageBatch) -> Tensor:
         """One score for each option, (O,): that of its best piece of the passage."""
         (rows,) = model(batch.passages)
         return best_rows(rows, batch.option, len(batch.question))

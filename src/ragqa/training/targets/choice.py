@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ragqa import backbone, data
 from ragqa.choices import PASSAGE_ONCE
@@ -19,7 +18,7 @@ from ragqa.models.choice import ChoiceModel
 from ragqa.models.placing import placed
 from ragqa.pretrained import TEMPERATURE, backbone_of
 from ragqa.training.judging import Comparison, compare
-from ragqa.training.objectives.choice import ChoiceObjective
+from ragqa.training.objectives.choice import ChoiceObjective, OptionsObjective
 from ragqa.training.objectives.shared_passage import SharedPassageObjective
 from ragqa.training.options import with_options
 from ragqa.training.settings import ChoiceRun
@@ -27,7 +26,6 @@ from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import before, goes_on, initial, store
 from ragqa.training.task import Report, Task
 from ragqa.training.teaching import lessons
-from ragqa.training.trainer import Objective
 from ragqa.types import Example
 from ragqa.windows import load_tokenizer
 
@@ -37,12 +35,6 @@ CLASSES = "classes.json"
 TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
 _ROWS = 96
 """Options with a passage, or a piece of one, that are judged at once."""
-
-
-class Scoring(Objective, Protocol):
-    """An objective that gives one score for each option of a batch, (O,)."""
-
-    def scores(self, model: Any, batch: Any) -> Tensor: ...
 
 
 def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
@@ -68,7 +60,7 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     model, start = initial(ChoiceModel, run)
     model.read_passages(once=bool(run.passage_once))
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective: Scoring = _kind(model)(
+    objective: OptionsObjective = _kind(model)(
         tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
     )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
@@ -97,7 +89,7 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
 
 @torch.inference_mode()
 def judged(
-    model: Any, objective: Scoring, examples: Sequence[Example]
+    model: Any, objective: OptionsObjective, examples: Sequence[Example]
 ) -> list[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]]:
     """Each question that has a right option, with the score of each option, (O,)."""
     asked = [e for e in examples if e.choice is not None]
@@ -125,16 +117,16 @@ def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def scoring(model: ChoiceModel, folder: Path) -> Scoring:
+def scoring(model: ChoiceModel, folder: Path) -> OptionsObjective:
     """How the options are laid out for ``model``, which ``folder`` holds."""
     return _kind(model)(load_tokenizer(backbone_of(folder)))
 
 
-def _kind(model: ChoiceModel) -> type[ChoiceObjective | SharedPassageObjective]:
+def _kind(model: ChoiceModel) -> type[OptionsObjective]:
     return SharedPassageObjective if model.passage_once else ChoiceObjective
 
 
-def _finish(objective: Scoring, held_out: Sequence[Example], report: Report, folder: Path) -> None:
+def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
     """Fit the temperature of the confidence (Guo et al. 2017) and store what each letter's questions gave."""
     answers = judged(placed(ChoiceModel.load(folder)), objective, held_out)
     losses = {t: _mean_loss(answers, t) for t in TEMPERATURES}
@@ -166,7 +158,9 @@ def _mean_loss(
     return float(np.mean(found))
 
 
-def _compare(run: ChoiceRun, objective: Scoring, test: Sequence[Example], folder: Path) -> Comparison | None:
+def _compare(
+    run: ChoiceRun, objective: OptionsObjective, test: Sequence[Example], folder: Path
+) -> Comparison | None:
     """The stored model beside the one it went on from, or beside the shipped one."""
     asked = [e for e in test if e.choice is not None]
     if not asked:
