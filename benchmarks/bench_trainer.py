@@ -142,7 +142,6 @@ def worked(way: str, root: Path, questions: int) -> dict[str, float]:
     from ragqa import pretrained
     from ragqa.models.span import load_span
     from ragqa.training.judging import reading_scores
-    from ragqa.training.objectives.span import SpanObjective
     from ragqa.windows import load_tokenizer
 
     train = root / "squad" / "train-v1.1.json"
@@ -156,8 +155,7 @@ def worked(way: str, root: Path, questions: int) -> dict[str, float]:
         found["training_peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         model = folder / "model"
         asked = squad.load(root / "squad" / "dev-v1.1.json")
-        objective = SpanObjective(load_tokenizer(pretrained.backbone_of(model)))
-        scores = reading_scores(load_span(model), objective, asked)
+        scores = reading_scores(load_span(model), load_tokenizer(pretrained.backbone_of(model)), asked)
         return {**found, "f1": round(100 * sum(scores["F1"]) / len(asked), 2)}
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from ragqa import devices
 from ragqa.errors import ConfigError
@@ -28,6 +29,19 @@ def test_f32_and_int8_are_served_by_every_cpu(precision: str) -> None:
 def test_emulated_bf16_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no bf16 arithmetic.*auto, f32, int8"):
         devices.choose_precision("bf16", "cpu", SKYLAKE)
+
+
+@pytest.mark.parametrize(("native", "chosen"), [(True, "bf16"), (False, "f32")])  # an A100, a T4
+def test_auto_takes_bf16_only_where_the_gpu_computes_in_it(
+    monkeypatch: pytest.MonkeyPatch, native: bool, chosen: str
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert devices.choose_precision("auto", "cuda") == chosen
+    assert devices.choose_precision("bf16", "cuda") == "bf16"
+    assert devices.choose_precision("f32", "cuda") == "f32"
 
 
 def test_int8_is_refused_on_a_gpu() -> None:

@@ -190,12 +190,15 @@ def _set(values: dict[str, Any], override: str) -> None:
 _WANTED = "Input should be "
 
 
-def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed: str) -> ConfigError:
+def explained(
+    fault: ValidationError, kind: type[BaseModel], origin: str, listed: str, *, inside: str = ""
+) -> ConfigError:
     """The first of what does not fit into settings of this ``kind``, as one line.
 
     Args:
         origin: where the settings come from, " in FILE", or nothing.
         listed: where each is described.
+        inside: the section that all of them stand in, or nothing.
     """
     first = fault.errors()[0]
     section: type[BaseModel] | None = kind
@@ -206,7 +209,7 @@ def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed
         keys.append(key)
         accepted = section.model_fields
         section = _section_in(accepted[key].annotation) if key in accepted else None
-    where = ".".join(keys)
+    where = ".".join([inside, *keys] if inside else keys)
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], accepted, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -215,7 +218,7 @@ def explained(fault: ValidationError, kind: type[BaseModel], origin: str, listed
     wanted = said(first)
     if wanted.startswith(_WANTED):
         return ConfigError(found, accepted=wanted.removeprefix(_WANTED), next_step=listed)
-    return ConfigError(f"{found}: {wanted}", next_step=listed)
+    return ConfigError(f"{found}: {wanted}" if where else f"{wanted}{origin}", next_step=listed)
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

@@ -111,9 +111,10 @@ def has_cuda() -> bool:
 
 
 def choose_precision(precision: str, device: str, flags: frozenset[str] | None = None) -> str:
-    """``bf16``, ``f32`` or ``int8`` for this machine; "auto" is bf16 only on CPUs that compute in it.
+    """``bf16``, ``f32`` or ``int8`` for this machine; "auto" is bf16 only where the CPU or the GPU computes in it.
 
-    Elsewhere bf16 is emulated, up to 100 times slower than f32, so there it is refused and not merely slow.
+    Elsewhere bf16 is emulated. On CPUs that is up to 100 times slower than f32, so there it is refused and not merely
+    slow; on a GPU it still halves the memory, so who asks for it by name gets it.
 
     Raises:
         ConfigError: an unknown precision, or one that this device cannot serve.
@@ -122,13 +123,20 @@ def choose_precision(precision: str, device: str, flags: frozenset[str] | None =
     if device == "cuda":
         if precision == "int8":
             raise ConfigError("precision: int8 is served on CPUs only", accepted="auto, bf16, f32")
-        return "bf16" if precision == "auto" else precision
+        return ("bf16" if _gpu_has_bf16() else "f32") if precision == "auto" else precision
     native = bool(_BF16_FLAGS & (cpu_flags() if flags is None else flags))
     if precision == "auto":
         return "bf16" if native else "f32"
     if precision == "bf16" and not native:
         raise ConfigError("precision: this CPU has no bf16 arithmetic", accepted="auto, f32, int8")
     return precision
+
+
+def _gpu_has_bf16() -> bool:
+    """Whether the GPU has bf16 arithmetic of its own: from NVIDIA's Ampere on; a V100 or T4 has none."""
+    import torch
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _check(name: str, value: str, accepted: tuple[str, ...]) -> None:

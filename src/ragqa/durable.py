@@ -65,6 +65,27 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``path`` when that went well, and is removed else.
+
+    What stood there before stays beside it, as ``path.before``.
+    """
+    partial, before = (path.with_name(f"{path.name}.{end}") for end in ("partial", "before"))
+    remove(partial)
+    make_folder(partial)
+    try:
+        yield partial
+        if path.exists():
+            remove(before)
+            os.replace(path, before)
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except BaseException:
+        remove(partial)
+        raise
+
+
 def disk_fault(error: BaseException | None, folder: Path) -> str | None:
     """Why ``error`` is the fault of the disk under ``folder``, with the space left; None when it is not."""
     told = _OS_ERROR.search(str(error))

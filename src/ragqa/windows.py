@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,3 +171,14 @@ def pad(windows: Sequence[Window], windower: Windower) -> tuple[Ints, Ints, Ints
         answerable[row, 0] = True
         answerable[row, window.text_at : window.text_at + window.length] = True
     return ids, mask, kinds, answerable
+
+
+def stacked_rows(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Rows of unlike length, from windows of several batches, as one array (N, L), zeros on the right.
+
+    Of what says which positions are answerable these are False.
+    """
+    found = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return found

@@ -46,12 +46,26 @@ def test_judgements_without_a_heading_line_lose_nothing(folder: Path) -> None:
     assert load(folder).qrels == {"q1": {"d1": 1}}
 
 
+def test_a_byte_order_mark_in_front_of_any_file_is_none_of_its_text(folder: Path) -> None:
+    (folder / "qrels" / "test.tsv").write_text("q1\td1\t1\n")
+    for path in (folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / "test.tsv"):
+        path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    collection = load(folder)
+    assert [d.id for d in collection.documents] == ["d1", "d2"]
+    assert collection.qrels == {"q1": {"d1": 1}}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "named"),
     [
         ("corpus.jsonl", '{"_id": "d1", "text": "ok"}\nnot json\n', "line 2"),
         ("corpus.jsonl", '{"_id": "d1"}\n', "'text'"),
         ("corpus.jsonl", '["d1"]\n', "line 1"),
+        (
+            "corpus.jsonl",
+            '{"_id": "d1", "text": "ok"}\n{"_id": "d2", "text": "a \\ud83d"}\n',
+            r"corpus.jsonl line 2: document 'd2' holds half of a character pair: 'a \\ud83d'",
+        ),
         ("queries.jsonl", '{"_id": "q9", "text": "other"}\n', "'q1'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", "line 2"),
         ("qrels/test.tsv", "q1\td1\tgood\n", "line 1"),

@@ -88,14 +88,41 @@ def test_race_is_a_folder_of_articles(tmp_path: Path) -> None:
     (tmp_path / "middle" / "1.txt").write_text(json.dumps(article), encoding="utf-8")
     bad = {**article, "answers": ["E", "A"]}
     (tmp_path / "middle" / "2.txt").write_text(json.dumps(bad), encoding="utf-8")
+    (tmp_path / "middle" / "3.txt").write_text(json.dumps({**article, "answers": ["A"]}), encoding="utf-8")
     faults: list[DataError] = []
     found = data.read(tmp_path, on_bad=faults.append)
-    assert [(e.query.id, e.choice) for e in found] == [("middle/1.txt#0", 1), ("middle/1.txt#1", 0)]
+    assert [(e.query.id, e.choice) for e in found] == [
+        ("middle/1.txt#0", 1),
+        ("middle/1.txt#1", 0),
+        ("middle/2.txt#1", 0),
+    ]
     assert {e.positives[0].text for e in found} == {"The lease ends in June."}
-    assert "the answer 'E' is none of 4 options" in faults[0].found
+    of_question, of_file = (fault.found for fault in faults)
+    assert "2.txt question 0: ValueError: the answer 'E' is none of 4 options" in of_question
+    assert "3.txt: ValueError: zip()" in of_file
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no questions"):
         data.read(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"answers": [None, "A"]}, "question 0: TypeError"),
+        ({"answers": ["AB", "A"]}, "question 0: TypeError"),
+        ({"options": [None, ["x", "y"]]}, "question 0: TypeError"),
+    ],
+)
+def test_one_bad_question_of_an_article_does_not_take_the_others_with_it(
+    tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    good = {"article": "It is red.", "questions": ["What?", "Who?"], "options": [["a", "b"], ["x", "y"]]}
+    (tmp_path / "1.txt").write_text(json.dumps({**good, "answers": ["B", "A"], **wrong}), encoding="utf-8")
+    faults: list[DataError] = []
+    assert [e.query.id for e in data.read(tmp_path, on_bad=faults.append)] == ["1.txt#1"]
+    assert [said in fault.found for fault in faults] == [True]
+    with pytest.raises(DataError, match="question 0"):
+        data.read(tmp_path)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}")

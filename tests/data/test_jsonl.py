@@ -36,6 +36,38 @@ def test_the_span_is_where_the_answer_stands(tmp_path: Path) -> None:
     assert (first.query.id, second.query.id) == ("line 1", "line 2")
 
 
+@pytest.mark.parametrize(
+    ("passage", "answer", "start"),
+    [
+        ("In 2015, 5 people came.", "5", 9),
+        ("The party is part of it.", "part", 13),
+        ("A cart, an art.", "art", 11),
+        ("In 3.5 of 1,500 years 500 people, 3 of them, came.", "500", 22),
+        ("In 3.5 of 1,500 years 500 people, 3 of them, came.", "3", 34),
+        ("It may end in May.", "May", 14),
+        ("The lease ends in 2015.", "5", 21),  # a part of a number, where it stands nowhere else
+        ("2015年有5人来了。", "5", 6),
+        ("检索增强生成提出，检索。", "检索", 0),
+        ("中文RAG系统，RAG。", "RAG", 2),
+        ("第5章，5人。", "5", 1),
+        ("トヨタは車を作る。トヨタ。", "トヨタ", 0),
+        ("서울은 크다. 서울.", "서울", 0),
+    ],
+)
+def test_an_answer_stands_at_its_first_place_that_is_no_part_of_a_word_or_a_number(
+    tmp_path: Path, passage: str, answer: str, start: int
+) -> None:
+    (example,) = jsonl.load(stored(tmp_path, lease(passage=passage, answers=[answer])))
+    assert (example.spans[0].start, example.answers) == (start, (answer,))
+
+
+def test_a_start_that_is_given_may_lie_in_a_word(tmp_path: Path) -> None:
+    (example,) = jsonl.load(
+        stored(tmp_path, lease(passage="In 2015, 5 people came.", answers=["5"], start=6))
+    )
+    assert example.spans[0].start == 6
+
+
 def test_without_answers_the_passage_is_a_negative(tmp_path: Path) -> None:
     (example,) = jsonl.load(stored(tmp_path, lease(answers=[], negatives=["Another text."])))
     assert (example.answers, example.positives, example.spans) == ((), (), ())
@@ -71,6 +103,11 @@ def test_equal_passages_are_one_and_unlike_ones_of_a_document_have_places_of_the
         (
             lease(answers=[], also=[{"passage": "May."}]),
             "also: other passages answer, but there are no answers",
+        ),
+        (lease(negatives=["Never.", LEASE]), "negatives: one is the passage"),
+        (
+            lease(also=[{"passage": "In May."}], negatives=["In May."]),
+            "negatives: one is a passage of also",
         ),
         ({"question": "Why?"}, "passage: "),
         ("[1, 2]", "is no JSON object (a value of another kind)"),

@@ -14,7 +14,7 @@ def asked(text: str, *answers: str, id: str = "", passage: Passage = PASSAGE) ->
     return Example(query, answers, (passage,)) if answers else Example(query, hard_negatives=(passage,))
 
 
-def test_repetitions_are_dropped_in_silence_and_contradictions_are_named() -> None:
+def test_repetitions_and_contradictions_are_named_and_left_out() -> None:
     examples = [
         asked("When does it end?", "May", id="1"),
         asked("When does  it END?", "in May", id="2"),
@@ -25,6 +25,7 @@ def test_repetitions_are_dropped_in_silence_and_contradictions_are_named() -> No
     said: list[DataError] = []
     assert [e.query.id for e in consistent(examples, said.append)] == ["1", "5"]
     assert [fault.found for fault in said] == [
+        "question '2': asked before, as question '1'",
         "question '3': 'lease', but question '1' asks the same and says 'May'",
         "question '4': that nothing answers it, but question '1' asks the same and says 'May'",
     ]
@@ -42,3 +43,15 @@ def test_too_few_questions_and_one_answer_for_all_are_refused() -> None:
         require_signal(
             [asked(f"Question {n}?", "may" if n % 2 else "May") for n in range(LEAST)], many, "answers"
         )
+
+
+def test_questions_for_another_target_are_told_by_what_they_have() -> None:
+    passage = Passage("lease", 0, 3, "May")
+    judged = [Example(Query(f"Question {n}?"), positives=(passage,)) for n in range(50)]
+    chosen = [Example(Query(f"Question {n}?", choices=("a", "b")), choice=0) for n in range(50)]
+    with pytest.raises(TrainingError, match=r"0 answerable .*: the 50 there are have passages alone"):
+        require_signal(judged, judged, "answers")
+    with pytest.raises(
+        TrainingError, match=r"0 questions with their passage .*: the 50 there are have choices alone"
+    ):
+        require_signal(chosen, chosen, "passages")

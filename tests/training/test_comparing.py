@@ -87,7 +87,5 @@ def test_a_tuning_that_does_not_fit_the_other_settings_is_left_out(
     said: list[dict[str, Any]] = []
     (full,) = compare_tunings(run, ["full", "lora"], said.append)
     assert full.name == "full"
-    assert {
-        "tuning": "lora",
-        "left out": "layers is for tuning full, not for lora: the base has all of them",
-    } in said
+    (told,) = [values for values in said if values["tuning"] == "lora"]
+    assert told["left out"].startswith("layers is for tuning full, not for lora: the base has all of them")

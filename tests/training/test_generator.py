@@ -26,12 +26,14 @@ from transformers import (
 from ragqa import checkpoints, plugins
 from ragqa.config import Config
 from ragqa.errors import ModelError, TrainingError
+from ragqa.evaluation.answers import f1
 from ragqa.indexing import build_index
 from ragqa.models.generator import IGNORED, Generator, load_generator, load_writer_tokenizer
 from ragqa.pipeline import load_pipeline
 from ragqa.prompting import Prompter
 from ragqa.readers.generative import GenerativeReader
-from ragqa.training.objectives.generation import WritingObjective
+from ragqa.surface import Written
+from ragqa.training.objectives.generation import FROM_P, WritingObjective
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import GeneratorRun
@@ -342,7 +344,7 @@ def test_a_better_draw_than_the_likeliest_answer_becomes_likelier(
     )
     seed = next(seed for seed in range(200) if _gains(model, objective, groups, seed))
     torch.manual_seed(seed)
-    drawn = model.write([g.prompt for g in groups], objective.tokenizer, max_tokens=5, sample=True)
+    drawn = model.write([g.prompt for g in groups], objective.tokenizer, max_tokens=5, sampling=FROM_P)
     said = objective.collate([replace(g, answer=(*d.ids, 2)) for g, d in zip(groups, drawn, strict=True)])
     before = model(said.ids, said.mask, said.labels).sum().item()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -352,11 +354,38 @@ def test_a_better_draw_than_the_likeliest_answer_becomes_likelier(
     assert model(said.ids, said.mask, said.labels).sum().item() < before
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_drawn_for_a_reward_may_be_any_word(
+    kind: str, tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient weighs draws by the whole distribution: none of it may be cut off, as transformers' 50 likeliest."""
+    build(kind, tmp_path / "random")
+    model, objective, groups = groups_of(kind, tmp_path / "random", template)
+    objective.reward, objective.reward_share, objective.max_answer_tokens = f1, 1.0, 1
+    written: list[list[Written]] = []
+    honest = model.write
+
+    def heard(*args: Any, **options: Any) -> list[Written]:
+        written.append(honest(*args, **options))
+        return written[-1]
+
+    monkeypatch.setattr(model, "write", heard)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("wte.weight", "shared.weight")):
+                weight.mul_(0.05)  # all words are nearly as likely
+    torch.manual_seed(0)
+    objective.loss(model, objective.collate(groups[:1] * 1000))
+    drawn, likeliest = ({token for one in batch for token in one.ids} for batch in written)
+    assert len(drawn) > 65  # of 75 kinds, and the end
+    assert len(likeliest) == 1
+
+
 def _gains(model: Generator, objective: WritingObjective, groups: list[Any], seed: int) -> bool:
     """Whether what is drawn with this seed is worth more than what is likeliest."""
     torch.manual_seed(seed)
     prompts = [g.prompt for g in groups]
-    drawn = model.write(prompts, objective.tokenizer, max_tokens=5, sample=True)
+    drawn = model.write(prompts, objective.tokenizer, max_tokens=5, sampling=FROM_P)
     likeliest = model.write(prompts, objective.tokenizer, max_tokens=5)
     worth = [
         objective._worth(one.ids, g) - objective._worth(other.ids, g)

@@ -16,7 +16,7 @@ from ragqa.encoders.sentence_transformer import SentenceTransformerEncoder
 from ragqa.errors import ConfigError, DataError, TrainingError
 from ragqa.indexing import build_index
 from ragqa.pretrained import read_calibration
-from ragqa.training.joint import LABELS, finetune_jointly, plan_jointly
+from ragqa.training.joint import LABELS, _read, finetune_jointly, plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import JointRun, ReaderRun
@@ -185,7 +185,12 @@ def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
             ConfigError,
             "retriever.hold_out is decided by the joint run",
         ),
-        ({"reader": {"hard_negatves": 1}}, ConfigError, "reader.hard_negatves"),
+        (
+            {"reader": {"hard_negatves": 1}},
+            ConfigError,
+            "unknown setting reader.hard_negatves in .*joint.yaml; did you mean hard_negatives?",
+        ),
+        ({"reader": {"schedule": {"epochs": 0}}}, ConfigError, "reader.schedule.epochs = 0 in .*joint.yaml"),
         (
             {"retriever": {"both_sides": True, "tuning": "adapter"}},
             TrainingError,
@@ -224,6 +229,33 @@ def test_places_in_an_index_are_no_documents(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
     with pytest.raises(TrainingError, match="no documents in which the answers could stand"):
         plan_jointly(JointRun(data=(path,), output=tmp_path), lambda _: None)
+
+
+def test_a_question_that_comes_again_is_not_learned_and_tested(
+    tmp_path: Path, pairs: Path, index: Path
+) -> None:
+    lines = pairs.read_text().splitlines()
+    again = [json.loads(line) | {"question": json.loads(line)["question"].upper()} for line in lines]
+    others = [json.loads(line) | {"answers": ["the other one"]} for line in lines]
+    path = tmp_path / "often.jsonl"
+    path.write_text("\n".join([*lines, *map(json.dumps, [*again, *others])]) + "\n", encoding="utf-8")
+    run = JointRun.model_validate(
+        {"data": path, "index": index, "output": tmp_path / "run", "test_questions": 6}
+    )
+    _, training, test = _read(run, lambda _: None)
+    assert len(test) == 6
+    tested, learned = ({e.query.text.casefold() for e in part} for part in (test, training))
+    assert not tested & learned
+    assert len(training) == len({(e.query.text.casefold(), e.answers) for e in training})
+    assert len(tested | learned) == 36
+
+
+def test_a_run_may_write_to_the_folder_that_one_stands_in(
+    tmp_path: Path, pairs: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = JointRun.model_validate({"data": pairs, "index": index, "output": Path()})
+    plan_jointly(run, lambda _: None)
 
 
 def test_questions_without_answers_are_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from ragqa.training.calibrating import SPAN_FEATURES
 from ragqa.training.run import calibrate_reader, finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ReaderRun
+from ragqa.training.trainer import Trainer
 from ragqa.types import Hit, Passage, Query
 
 KILL_AT = 5
@@ -198,6 +199,14 @@ def test_a_setting_that_does_not_fit_is_named(
     assert "\n" not in str(caught.value)
 
 
+def test_what_does_not_fit_together_is_told_without_all_the_rest(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    values: dict[str, Any] = {"layers": 1, "tuning": "lora"}
+    with pytest.raises(ConfigError, match=r"^layers is for tuning full, not for lora: .* in .*reader.yaml"):
+        load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
+
+
 @pytest.mark.parametrize("text", ["", "[", "- 1", b"\xff\xff"])
 def test_a_file_that_describes_no_run_is_named(tmp_path: Path, text: str | bytes) -> None:
     path = tmp_path / "run.yaml"
@@ -323,7 +332,7 @@ def test_a_schedule_follows_the_number_of_questions() -> None:
     assert few.batch_groups < many.batch_groups
     assert few.learning_rate < many.learning_rate
     assert few.head_learning_rate == few.learning_rate
-    assert few.validate_steps == 13  # once an epoch
+    assert few.validate_steps is None  # once an epoch
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_refused(
@@ -368,16 +377,68 @@ def test_a_run_that_begins_anew_leaves_no_checkpoint_of_an_earlier_one(
     with pytest.raises(KeyboardInterrupt):
         finetune(run, resume=False, report=lambda _: None)
     assert not (tmp_path / "run" / "last.safetensors").exists()
+    assert not (tmp_path / "run" / "unfinished").exists()  # the earlier one had come to its end
+    assert (tmp_path / "run" / "model" / "README.md").is_file()
+
+
+def test_a_run_that_begins_anew_keeps_what_a_cut_one_had_learned_and_the_model_before(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, schedule={"epochs": 3}), ReaderRun)
+    shutil.copytree(trained, run.output / "model")
+    update = Trainer._update
+
+    def cut(trainer: Trainer, *given: Any) -> float:
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+        return update(trainer, *given)
+
+    monkeypatch.setattr(Trainer, "_update", cut)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run, resume=False, report=lambda _: None)
+    left = (run.output / "last.safetensors").read_bytes()
+    monkeypatch.setattr(Trainer, "_update", update)
+    said: list[dict[str, Any]] = []
+    finetune(run, resume=False, report=said.append)
+    assert (run.output / "unfinished" / "last.safetensors").read_bytes() == left
+    (told,) = [values["set aside"] for values in said if "set aside" in values]
+    assert "cut after step 2" in told
+    for name in ("README.md", "model.safetensors"):
+        assert (run.output / "model.before" / name).read_bytes() == (trained / name).read_bytes()
+        assert (run.output / "model" / name).read_bytes() != (trained / name).read_bytes()
+
+
+def test_a_confidence_is_fitted_on_what_the_model_was_not_trained_on(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("ragqa.training.run.reader.fit_calibration", lambda run, *_: seen.append(run))
+    values = json.loads((trained / "run.json").read_text())
+    values |= {"hold_out": "questions", "split_seed": 5, "validation_documents": 7}
+    model = tmp_path / "model"
+    shutil.copytree(trained, model)
+    (model / "run.json").write_text(json.dumps(values))
+    calibrate_reader(ReaderRun(data=(questions,)), model, lambda _: None)
+    calibrate_reader(ReaderRun(data=(questions,), split_seed=6), model, lambda _: None)
+    shutil.copy(questions, tmp_path / "others.json")
+    calibrate_reader(ReaderRun(data=(tmp_path / "others.json",)), model, lambda _: None)
+    assert [(r.hold_out, r.split_seed, r.validation_documents) for r in seen] == [
+        ("questions", 5, 7),
+        ("questions", 6, 7),
+        ("documents", 13, None),
+    ]
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(
-    tiny_bert: Path, questions: Path, tmp_path: Path
+    trained: Path, tiny_bert: Path, questions: Path, tmp_path: Path
 ) -> None:
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
     path = described(tmp_path, tiny_bert, questions)
+    there = tmp_path / "run" / "model"
+    shutil.copytree(trained, there)
     command = [sys.executable, "-m", "ragqa", "finetune", "reader", "--config", str(path)]
     child = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_files)
     assert child.returncode == 1
@@ -387,6 +448,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(
         r"ragqa: .*/run cannot be written: .*File too large.* free; accepted: a disk with room", said
     )
     assert not list((tmp_path / "run").rglob("*.partial"))
+    assert all((there / file.name).read_bytes() == file.read_bytes() for file in trained.glob("*.*"))
 
 
 def test_a_model_is_not_overwritten_by_what_is_made_from_it(

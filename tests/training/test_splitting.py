@@ -69,3 +69,19 @@ def test_too_few_documents_are_refused() -> None:
         divide([about("a", 1), about("b", 2)], None, None, 1)
     with pytest.raises(TrainingError, match=r"2 questions, of which 2 .* try: write more questions"):
         divide([about("a", 1), about("a", 2)], None, None, 1, "questions")
+
+
+def test_a_negative_from_a_held_out_document_is_not_read_in_training() -> None:
+    def passage(document: str) -> Passage:
+        return Passage(document, 0, 4, "text")
+
+    examples = [
+        Example(Query(f"{n}?"), ("a",), (passage(f"{n}"),), hard_negatives=tuple(map(passage, "012345")))
+        for n in range(6)
+    ]
+    parts = divide(examples, ["1"], 1, seed=13)
+    aside = {"1", parts.test[0].positives[0].doc_id}
+    assert {p.doc_id for e in parts.training for p in e.hard_negatives} == set("012345") - aside
+    assert all(len(e.hard_negatives) == 6 for e in (*parts.validation, *parts.test))
+    alike = divide(examples, 1, 1, seed=13, unit="questions")
+    assert all(len(e.hard_negatives) == 6 for e in alike.training)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from transformers import BertConfig, BertModel
 
 from ragqa.data import squad
 from ragqa.errors import TrainingError
@@ -423,13 +424,49 @@ def test_what_is_no_number_ends_the_run_and_the_weights_before_it_are_kept(
         return value * 1.0
 
     monkeypatch.setattr(objective, "loss", loss)
-    with pytest.raises(TrainingError, match=f"the {part} of step 3 is (nan|inf).*last.safetensors"):
+    with pytest.raises(
+        TrainingError, match=rf"the {part} of step 3 \(epoch 2, batch 1\) is .*last.safetensors"
+    ):
         trainer.train(resume=False)
     monkeypatch.setattr(objective, "loss", honest)
     again, _ = start(tmp_path)
     again._load()
     assert again.step == 3
     assert_equal(kept[0], weights(again))
+    slower, _ = start(tmp_path)
+    slower.schedule = SCHEDULE.model_copy(update={"learning_rate": 1e-3, "head_learning_rate": 1e-3})
+    slower.train(resume=True)
+    assert slower.step == STEPS
+    other, _ = start(tmp_path)
+    other.schedule = SCHEDULE.model_copy(update={"learning_rate": 2e-3})
+    with pytest.raises(TrainingError, match="another schedule"):  # its loss is a number again
+        other.train(resume=True)
+
+
+def test_a_run_that_is_cut_after_a_validation_knows_how_good_its_best_weights_are(
+    start: Start, tmp_path: Path
+) -> None:
+    scores = iter([0.53, 0.51, 0.52, 0.5, 0.5, 0.5])
+    rarely = {"checkpoint_minutes": 60.0}
+    trainer, _ = start(tmp_path, at=5)  # validated after steps 2 and 4
+    trainer.schedule = SCHEDULE.model_copy(update=rarely)
+    trainer.validate = lambda _: next(scores)
+    with pytest.raises(Cut):
+        trainer.train(resume=False)
+    again, _ = start(tmp_path)
+    again.schedule = SCHEDULE.model_copy(update=rarely)
+    again.validate = lambda _: next(scores)
+    assert again.train(resume=True) == 0.53
+
+
+def test_a_run_is_judged_once_an_epoch_unless_its_schedule_says_when(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path)
+    trainer.schedule = Schedule(batch_groups=12)
+    assert trainer.validate_steps == trainer.steps_per_epoch == 3
+    trainer.steps_per_epoch = 10_000
+    assert trainer.validate_steps == 500
+    trainer.schedule = Schedule(validate_steps=7)
+    assert trainer.validate_steps == 7
 
 
 def test_an_estimate_trains_nothing(start: Start, tmp_path: Path) -> None:
@@ -438,3 +475,98 @@ def test_an_estimate_trains_nothing(start: Start, tmp_path: Path) -> None:
     assert trainer.seconds_per_step() > 0
     assert_equal(before, weights(trainer))
     assert trainer.step == 0
+
+
+def layered(bert: Path, questions: Path, folder: Path, **schedule: Any) -> Trainer:
+    """A trainer of a model with three layers and no dropout."""
+    torch.manual_seed(0)
+    config = BertConfig.from_pretrained(
+        bert, num_hidden_layers=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    return Trainer(
+        SpanModel(BertModel(config, add_pooling_layer=False), config.hidden_size),
+        SpanObjective(load_tokenizer(bert)),
+        squad.load(questions),
+        Schedule(batch_groups=12, **schedule),
+        folder,
+        dtype=torch.float32,
+        validate=lambda _: 0.0,
+        report=lambda _: None,
+    )
+
+
+def options_of(trainer: Trainer, key: str) -> dict[str, float]:
+    """What the optimizer holds under ``key``, by the name of the parameter."""
+    by_id = {id(p): group[key] for group in trainer.optimizer.param_groups for p in group["params"]}
+    return {name: by_id[id(master)] for name, master in trainer.weights.masters.items()}
+
+
+def test_matrices_decay_and_biases_and_norms_do_not(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    found = options_of(layered(tiny_bert, questions, tmp_path, weight_decay=0.02), "weight_decay")
+    spared = {name for name in found if name.endswith(".bias") or "LayerNorm" in name}
+    assert {"head.bias", "encoder.embeddings.LayerNorm.weight"} < spared
+    assert {"head.weight", "encoder.embeddings.word_embeddings.weight"} < found.keys() - spared
+    assert found == {name: 0.0 if name in spared else 0.02 for name in found}
+
+
+def test_a_head_has_its_own_rate_and_lower_layers_lower_ones(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    trainer = layered(
+        tiny_bert,
+        questions,
+        tmp_path,
+        learning_rate=1e-3,
+        head_learning_rate=7e-3,
+        layer_rate_decay=0.5,
+    )
+    expected = {
+        "head.": 7e-3,
+        "encoder.encoder.layer.2.": 1e-3,
+        "encoder.encoder.layer.1.": 0.5e-3,
+        "encoder.encoder.layer.0.": 0.25e-3,
+        "encoder.embeddings.": 0.125e-3,
+    }
+    for key in ("lr", "base_lr"):
+        for name, rate in options_of(trainer, key).items():
+            (wanted,) = (value for begin, value in expected.items() if name.startswith(begin))
+            assert rate == pytest.approx(wanted), name
+
+
+@pytest.mark.parametrize(("factor", "clipped"), [(1e3, True), (1e-3, False)])
+def test_a_step_is_as_long_as_the_clipped_gradient_allows(
+    tmp_path: Path,
+    tiny_bert: Path,
+    questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    factor: float,
+    clipped: bool,
+) -> None:
+    rates = {"learning_rate": 1.0, "head_learning_rate": 1.0}
+    trainer = layered(
+        tiny_bert, questions, tmp_path, optimizer="sgd", clip_norm=0.5, weight_decay=0.0, **rates
+    )
+    honest = trainer.objective.loss
+    monkeypatch.setattr(trainer.objective, "loss", lambda model, batch: factor * honest(model, batch))
+    _, groups, batches = trainer._drawn
+    chosen = [[groups[i] for i in batches[0]]]
+    trainer._gradients(chosen)
+    norm = length({n: m.grad for n, m in trainer.weights.masters.items() if m.grad is not None})
+    assert (norm > 0.5) == clipped
+    before = weights(trainer)
+    trainer._update(chosen, 1.0)
+    after = weights(trainer)
+    # Nesterov's first step: the gradient, and 0.9 times it for the momentum that it began.
+    moved = length({name: after[name] - before[name] for name in before})
+    assert moved == pytest.approx(1.9 * min(norm, 0.5), rel=1e-3)
+
+
+def length(vectors: dict[str, torch.Tensor]) -> float:
+    return float(torch.cat([vector.flatten() for vector in vectors.values()]).norm())
+
+
+def test_a_damaged_checkpoint_is_one_line(start: Start, tmp_path: Path) -> None:
+    trainer, _ = start(tmp_path)
+    (tmp_path / "last.safetensors").write_bytes(b"half of it")
+    with pytest.raises(TrainingError, match=r"last\.safetensors is no checkpoint"):
+        trainer.train(resume=True)

@@ -14,7 +14,7 @@ from ragqa.errors import ModelError, PluginError, TrainingError
 from ragqa.models.pair import PairModel
 from ragqa.models.span import SpanModel, load_span
 from ragqa.readers.extractive import ExtractiveReader
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, megabytes
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ReaderRun
 from ragqa.types import Hit, Passage, Query
@@ -140,6 +140,24 @@ def test_peft_loads_what_it_has_a_format_for(
             input_ids=IDS, attention_mask=MASK, token_type_ids=torch.zeros_like(IDS)
         ).last_hidden_state
     assert torch.allclose(theirs[MASK.bool()], mine[MASK.bool()], atol=1e-5)
+
+
+def test_peft_is_given_the_reader_that_an_adapter_stands_on(
+    base: Path, tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModel
+
+    run = run_of(tmp_path, tiny_bert, questions, "lora", start_from=str(base))
+    folder = finetune(run, resume=False, report=lambda _: None).model
+    there = AutoModel.from_pretrained(folder / "peft" / "base", add_pooling_layer=False).float()
+    wrapped = PeftModel.from_pretrained(there, str(folder / "peft")).eval()
+    ours = SpanModel.stored(folder)[0].eval()
+    inputs = {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": torch.zeros_like(IDS)}
+    with torch.inference_mode():
+        theirs, mine = (model(**inputs).last_hidden_state for model in (wrapped, ours.encoder))
+    assert torch.allclose(theirs[MASK.bool()], mine[MASK.bool()], atol=1e-2)  # the base is stored in float16
+    assert megabytes(folder) < 1
 
 
 @pytest.mark.parametrize("name", ADDED)

@@ -27,7 +27,7 @@ def read_to_judge(path: Path, on_bad: OnBad = refuse) -> list[Example]:
         DataError: see ``read``.
     """
     if path.is_dir() and (path / "corpus.jsonl").is_file():
-        return beir.examples(path, "test")
+        return beir.examples(path, "test", on_bad)
     if path.is_file() and located.is_file(path):
         return located.load(path, on_bad)
     return read(path, on_bad)
@@ -66,7 +66,8 @@ def read_to_fit(path: Path, on_bad: OnBad = refuse) -> tuple[list[Example], list
         DataError: see ``read``.
     """
     if path.is_dir() and (path / "corpus.jsonl").is_file() and beir.has(path, "train"):
-        return beir.examples(path), beir.examples(path, "test") if beir.has(path, "test") else []
+        kept = beir.examples(path, "test", on_bad) if beir.has(path, "test") else []
+        return beir.examples(path, on_bad=on_bad), kept
     return read_to_judge(path, on_bad), []
 
 
@@ -81,7 +82,7 @@ def read(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> l
     """
     if path.is_dir():
         if (path / "corpus.jsonl").is_file():
-            return beir.examples(path)
+            return beir.examples(path, on_bad=on_bad)
         if race.articles(path):
             return race.load(path, on_bad)
         raise DataError(f"the folder {path} holds no questions", accepted=ACCEPTED)
@@ -177,6 +178,13 @@ def corpus(paths: Sequence[Path], examples: Sequence[Example]) -> list[Passage]:
             taken.add(passage.id)
             found.append(same or passage)
     return list({p.id: p for p in (*found, *known)}.values())
+
+
+def filled(own: Sequence[Passage], corpus: Sequence[Passage], at_most: int, seed: int) -> list[Passage]:
+    """``own`` passages, and others of ``corpus``, drawn by ``seed``, up to ``at_most`` together."""
+    known = {p.id for p in own}
+    others = [p for p in corpus if p.id not in known]
+    return [*own, *random.Random(seed).sample(others, min(len(others), max(0, at_most - len(own))))]
 
 
 def distinct_passages(examples: Sequence[Example]) -> list[Passage]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ragqa.data.faults import OnBad, refuse, require_whole, whole
 from ragqa.errors import DataError
 from ragqa.types import Document, Example, Passage, Query
 
@@ -52,13 +53,16 @@ def has(folder: Path, split: str) -> bool:
     return (folder / "qrels" / f"{split}.tsv").is_file()
 
 
-def examples(folder: Path, split: str = "train") -> list[Example]:
+def examples(folder: Path, split: str = "train", on_bad: OnBad = refuse) -> list[Example]:
     """The questions of a split, each with the documents that were judged relevant as its positives, best first.
 
     A question without any is left out, and so are judgements of documents that the corpus lacks.
 
+    Args:
+        on_bad: is told of each question whose text is broken; such a question is left out.
+
     Raises:
-        DataError: as ``load``; or no question has a relevant document.
+        DataError: as ``load``; a broken question, unless ``on_bad`` accepts it; or none has a relevant document.
     """
     collection = load(folder, split)
     passages = {document.id: whole_passage(document) for document in collection.documents}
@@ -66,8 +70,12 @@ def examples(folder: Path, split: str = "train") -> list[Example]:
     for query in collection.queries:
         judged = sorted(collection.qrels[query.id].items(), key=lambda pair: -pair[1])
         positives = tuple(passages[name] for name, grade in judged if grade > 0 and name in passages)
-        if positives:
-            found.append(Example(query, positives=positives))
+        if not positives:
+            continue
+        try:
+            found.append(whole(Example(query, positives=positives)))
+        except DataError as fault:
+            on_bad(DataError(f"{folder}: {fault.found}", accepted=fault.accepted))
     if not found:
         raise DataError(f"{folder}: no question of {split} has a relevant document")
     return found
@@ -82,6 +90,8 @@ def _records(path: Path, parse: Callable[[Mapping[str, Any]], Value]) -> Iterato
     for number, line in _lines(path):
         try:
             yield parse(json.loads(line))
+        except DataError as fault:
+            raise DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted) from None
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as fault:
             raise DataError(
                 f"{path} line {number}: {type(fault).__name__}: {fault}",
@@ -90,7 +100,9 @@ def _records(path: Path, parse: Callable[[Mapping[str, Any]], Value]) -> Iterato
 
 
 def _document(record: Mapping[str, Any]) -> Document:
-    return Document(str(record["_id"]), str(record["text"]), str(record.get("title") or ""))
+    found = Document(str(record["_id"]), str(record["text"]), str(record.get("title") or ""))
+    require_whole(f"document {found.id!r}", found.id, found.title, found.text)
+    return found
 
 
 def _query(record: Mapping[str, Any]) -> Query:
@@ -115,7 +127,7 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of each line that is not blank."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line.rstrip("\n")

@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ragqa.data.faults import OnBad, refuse
+from ragqa.data.faults import OnBad, refuse, whole
 from ragqa.errors import DataError
 from ragqa.types import Example, Query
 
@@ -48,10 +48,12 @@ def load(path: Path, on_bad: OnBad = refuse) -> list[Example]:
     found = []
     for number, record in enumerate(records, 1):
         try:
-            found.append(_example(record, f"{path.parent.name} {path.stem} {number}"))
+            found.append(whole(_example(record, f"{path.parent.name} {path.stem} {number}")))
         except (ValueError, KeyError, TypeError) as fault:
             reason = f"{path} record {number}: {type(fault).__name__}: {fault}"
             on_bad(DataError(reason, accepted=ACCEPTED))
+        except DataError as fault:
+            on_bad(DataError(f"{path} record {number}: {fault.found}", accepted=fault.accepted))
     return found
 
 

@@ -11,6 +11,7 @@ of a retriever's target that it is worth), ``id``.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from ragqa.types import Example, Passage, Query, Span
 
 _NEGATIVES = " (negatives)"
 """What is added to a document's name for texts that belong to no document."""
+
+_IN_NUMBER = re.compile(r"(?<=\d)(?=[.,]\d)|(?<=\d[.,])(?=\d)")
+"""The places before and after the point or the comma of a number."""
 
 
 class Also(BaseModel):
@@ -153,6 +157,7 @@ def _example(record: Record, number: int, documents: _Documents, needs_passage: 
         if record.also:
             raise DataError("also: other passages answer, but there are no answers", accepted="answers, too")
         return Example(query, hard_negatives=(passage, *negatives), choice=choice)
+    _require_apart(record)
     spans = [
         _span(record, passage.text, answer, first=place == 0) for place, answer in enumerate(record.answers)
     ]
@@ -160,6 +165,15 @@ def _example(record: Record, number: int, documents: _Documents, needs_passage: 
     return Example(
         query, record.answers, (passage, *others), tuple(spans), negatives, choice, _shares(record.also)
     )
+
+
+def _require_apart(record: Record) -> None:
+    """Refuse a passage that is called both right and wrong."""
+    right = [record.passage, *(one.passage for one in record.also)]
+    both = next((text for text in record.negatives if text in right), None)
+    if both is not None:
+        name = "the passage itself" if both == record.passage else "a passage of also"
+        raise DataError(f"negatives: one is {name}", accepted="texts that do not hold the answer")
 
 
 def _shares(also: Sequence[Also]) -> tuple[float, ...]:
@@ -207,8 +221,30 @@ def _choice(record: Record) -> int | None:
 def _span(record: Record, text: str, answer: str, *, first: bool) -> Span:
     if not answer.strip():
         raise DataError("answers: one is blank", accepted="words of the passage; [] for no answer")
-    start = record.start if first and record.start is not None else text.find(answer)
+    start = record.start if first and record.start is not None else _place(text, answer)
     if start < 0 or not text.startswith(answer, start):
         where = f"at character {start}" if start >= 0 else "in the passage"
         raise DataError(f"answer {answer[:60]!r} does not stand {where}")
     return Span(start, start + len(answer))
+
+
+def _place(text: str, answer: str) -> int:
+    """Where an answer first stands without being a part of a word or a number, or else where it first stands at all.
+
+    -1: nowhere.
+    """
+    first = at = text.find(answer)
+    while at >= 0 and (_is_within(text, at) or _is_within(text, at + len(answer))):
+        at = text.find(answer, at + 1)
+    return first if at < 0 else at
+
+
+def _is_within(text: str, at: int) -> bool:
+    """Whether the characters before and after a place belong to one word or number."""
+    sides = text[max(at - 1, 0) : at + 1]
+    return (len(sides) == 2 and all(map(_is_spaced, sides))) or _IN_NUMBER.match(text, at) is not None
+
+
+def _is_spaced(character: str) -> bool:
+    """Whether it is a digit or a letter with two cases: scripts that have these put spaces between words."""
+    return character.isdecimal() or character.lower() != character.upper()

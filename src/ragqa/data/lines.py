@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ragqa.data.faults import OnBad
+from ragqa.data.faults import OnBad, whole
 from ragqa.errors import DataError, said
 from ragqa.types import Example
 
@@ -30,7 +30,7 @@ def load_lines(path: Path, make: Callable[[str, int], Example], on_bad: OnBad) -
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        found.append(make(line, number))
+                        found.append(whole(make(line, number)))
                     except DataError as fault:
                         on_bad(DataError(f"{path} line {number}: {fault.found}", accepted=fault.accepted))
     except (OSError, UnicodeDecodeError) as fault:

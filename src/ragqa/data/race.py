@@ -5,11 +5,13 @@ The data are for research only: nothing that ships may be trained on them.
 
 import codecs
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ragqa.data.faults import OnBad, refuse
+from ragqa.data.faults import OnBad, refuse, whole
 from ragqa.errors import DataError
+from ragqa.paths import readable
 from ragqa.types import Example, Passage, Query
 
 ACCEPTED = 'files "*.txt" of {"id", "article", "questions", "options", "answers"}'
@@ -19,21 +21,18 @@ def load(folder: Path, on_bad: OnBad = refuse) -> list[Example]:
     """Every question below the folder, article by article in the order of their names; the article is the passage.
 
     Args:
-        on_bad: is told of each file that does not fit, by name and reason; such a file is left out.
+        on_bad: is told of each file and of each question that does not fit, with the reason; it is left out.
 
     Raises:
-        DataError: a file that does not fit, unless ``on_bad`` accepts it; or there is no article.
+        DataError: a file or a question that does not fit, unless ``on_bad`` accepts it; or no question is left.
     """
-    examples: list[Example] = []
-    for path in articles(folder):
-        try:
-            examples += _examples(
-                json.loads(path.read_text(encoding="utf-8-sig")), path.relative_to(folder).as_posix()
-            )
-        except (OSError, ValueError, KeyError, TypeError) as fault:
-            on_bad(DataError(f"{path}: {type(fault).__name__}: {fault}", accepted=ACCEPTED))
+    examples = [
+        example
+        for path in articles(folder)
+        for example in _examples(path, readable(path.relative_to(folder)), on_bad)
+    ]
     if not examples:
-        raise DataError(f"{folder} holds no article", accepted=ACCEPTED)
+        raise DataError(f"{folder} holds no usable question", accepted=ACCEPTED)
     return examples
 
 
@@ -51,16 +50,34 @@ def _holds_an_object(path: Path) -> bool:
         return False
 
 
-def _examples(record: dict[str, Any], name: str) -> list[Example]:
+def _examples(path: Path, name: str, on_bad: OnBad) -> Iterator[Example]:
+    try:
+        passage, asked = _article(json.loads(path.read_text(encoding="utf-8-sig")), name)
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        on_bad(DataError(f"{path}: {type(fault).__name__}: {fault}", accepted=ACCEPTED))
+        return
+    for number, (question, options, answer) in enumerate(asked):
+        try:
+            example = whole(_example(question, options, answer, f"{name}#{number}", passage))
+        except (ValueError, TypeError) as fault:
+            reason = f"{path} question {number}: {type(fault).__name__}: {fault}"
+            on_bad(DataError(reason, accepted=ACCEPTED))
+        except DataError as fault:
+            on_bad(DataError(f"{path}: {fault.found}", accepted=fault.accepted))
+        else:
+            yield example
+
+
+def _article(record: dict[str, Any], name: str) -> tuple[Passage, list[tuple[Any, Any, Any]]]:
+    """The passage, and each question with its options and the letter of the right one."""
     text = str(record["article"])
-    passage = Passage(name, 0, len(text), text)
-    found = []
-    for number, (question, options, answer) in enumerate(
-        zip(record["questions"], record["options"], record["answers"], strict=True)
-    ):
-        choice = ord(str(answer)) - ord("A")
-        if not 0 <= choice < len(options):
-            raise ValueError(f"question {number}: the answer {answer!r} is none of {len(options)} options")
-        query = Query(str(question).strip(), id=f"{name}#{number}", choices=tuple(map(str, options)))
-        found.append(Example(query, positives=(passage,), choice=choice))
-    return found
+    asked = zip(record["questions"], record["options"], record["answers"], strict=True)
+    return Passage(name, 0, len(text), text), list(asked)
+
+
+def _example(question: Any, options: Any, answer: Any, name: str, passage: Passage) -> Example:
+    choice = ord(str(answer)) - ord("A")
+    if not 0 <= choice < len(options):
+        raise ValueError(f"the answer {answer!r} is none of {len(options)} options")
+    query = Query(str(question).strip(), id=name, choices=tuple(map(str, options)))
+    return Example(query, positives=(passage,), choice=choice)

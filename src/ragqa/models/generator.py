@@ -102,16 +102,15 @@ class Generator(nn.Module):
         tokenizer: Any,
         *,
         max_tokens: int,
-        sample: bool = False,
         sampling: Sampling = GREEDY,
         heard: Callable[[int], None] | None = None,
     ) -> list[Written]:
-        """What the model writes for each prompt: the likeliest token each time, a draw, or what ``sampling`` says.
+        """What the model writes for each prompt, chosen as ``sampling`` says.
 
         Args:
             heard: gets each token as it is written, where there is one prompt.
         """
-        choosing = {"do_sample": sample} if sampling == GREEDY else _choosing(sampling, tokenizer)
+        choosing = _choosing(sampling, tokenizer)
         with torch.random.fork_rng(enabled=sampling.seed is not None):
             if sampling.seed is not None:
                 torch.manual_seed(sampling.seed)

@@ -76,8 +76,8 @@ class Headed(nn.Module):
         return {}
 
     @classmethod
-    def stored(cls, folder: Path) -> tuple[Self, Tuning]:
-        """The model in ``folder`` with what its tuning added still standing beside the weights."""
+    def beneath(cls, folder: Path) -> Self:
+        """What the model in ``folder`` adds to: its backbone, with the weights of the base that it names."""
         model = cls.from_backbone(pretrained.backbone_of(folder), dropout=0.0, **cls.shape_of(folder))
         base = pretrained.base_of(folder)
         layers = pretrained.stored_config(base or folder).get(LAYERS)
@@ -85,6 +85,12 @@ class Headed(nn.Module):
             model.keep_layers(int(layers))
         if base is not None:
             overlay(model, cls.tensors_of(base), base)
+        return model
+
+    @classmethod
+    def stored(cls, folder: Path) -> tuple[Self, Tuning]:
+        """The model in ``folder`` with what its tuning added still standing beside the weights."""
+        model = cls.beneath(folder)
         return model, apply_stored(model, folder)
 
     @classmethod

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ragqa import pretrained
@@ -22,7 +21,7 @@ from ragqa.runtimes.batches import plan
 from ragqa.sentences import coverage, sentence_around, sentences, term_weights
 from ragqa.spans import Reading, SpanScore, best_spans
 from ragqa.types import Answer, Citation, Hit, Passage, Query, Span, Supported
-from ragqa.windows import TokenText, Window, Windower, lay_out, load_tokenizer, pad
+from ragqa.windows import TokenText, Window, Windower, lay_out, load_tokenizer, pad, stacked_rows
 
 _STATEMENT_ENDS = frozenset("。.!！；;”』」）)…")
 MAX_ANSWER_TOKENS = 256
@@ -78,7 +77,7 @@ class ScoredPassage:
     @property
     def stacked(self) -> _WindowScores:
         """Start scores, end scores and answerable positions of its windows together, each (N, L)."""
-        start, end, answerable = (_stacked([row[part] for row in self.scores]) for part in range(3))
+        start, end, answerable = (stacked_rows([row[part] for row in self.scores]) for part in range(3))
         return start, end, answerable
 
 
@@ -257,7 +256,7 @@ class ExtractiveReader:
         if not passages:
             return None
         scores = [one for passage in passages for one in passage.scores]
-        start, end, answerable = (_stacked([row[part] for row in scores]) for part in range(3))
+        start, end, answerable = (stacked_rows([row[part] for row in scores]) for part in range(3))
         return best_spans(
             start,
             end,
@@ -267,14 +266,6 @@ class ExtractiveReader:
             [passage.text for passage in passages],
             max_answer_tokens=self._max_answer_tokens,
         )
-
-
-def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Rows of unlike length as one array (N, L), zeros on the right: False where they say what is answerable."""
-    found = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
-    for place, row in enumerate(rows):
-        found[place, : len(row)] = row
-    return found
 
 
 def _span_choice(query: Query, hits: Sequence[Hit], reading: Reading | None, weight: float) -> Choice | None:

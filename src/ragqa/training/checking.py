@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from ragqa.errors import DataError, TrainingError
 from ragqa.evaluation.answers import answer_tokens
-from ragqa.types import Example
+from ragqa.types import Example, Query
 
 LEAST = 20
 """Answerable training questions below which nothing is learned but those questions."""
@@ -18,26 +18,38 @@ Labels = Literal["answers", "passages", "choices", "texts"]
 """What a target learns from."""
 
 
+def wording(query: Query) -> str:
+    """A question without what does not change it: case, and how its words are spaced."""
+    return " ".join(query.text.casefold().split())
+
+
 def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None]) -> list[Example]:
     """The examples without repetitions and contradictions.
 
-    Of questions that ask the same about the same passage the first counts. ``on_bad`` is told of each later one that
-    shares no word with its answers, or that calls unanswerable what was answered, or the other way round.
+    Of questions that ask the same about the same passage the first counts, and ``on_bad`` is told of each later one:
+    whether it says the same, or shares no word with the answers of the first, or calls unanswerable what was answered.
     """
-    first: dict[tuple[str, str], Example] = {}
+    first: dict[tuple[tuple[str, ...], str], Example] = {}
     for example in examples:
         passages = example.positives or example.hard_negatives
-        asked = " ".join([*example.query.text.casefold().split(), *sorted(example.query.choices)])
+        asked = (wording(example.query), *sorted(example.query.choices))
         key = (asked, passages[0].text if passages else "")
         known = first.setdefault(key, example)
-        if known is not example and _contradicts(known, example):
-            on_bad(
-                DataError(
-                    f"{_name(example)}: {_said(example)}, but {_name(known)} asks the same and says {_said(known)}",
-                    accepted="one label for a question and its passage; the first is kept",
-                )
-            )
+        if known is not example:
+            on_bad(_repeated(known, example))
     return list(first.values())
+
+
+def _repeated(known: Example, example: Example) -> DataError:
+    if _contradicts(known, example):
+        return DataError(
+            f"{_name(example)}: {_said(example)}, but {_name(known)} asks the same and says {_said(known)}",
+            accepted="one label for a question and its passage; the first is kept",
+        )
+    return DataError(
+        f"{_name(example)}: asked before, as {_name(known)}",
+        accepted="each question about a passage once; the first is kept",
+    )
 
 
 def require_signal(training: Sequence[Example], validation: Sequence[Example], labels: Labels) -> None:
@@ -55,7 +67,7 @@ def require_signal(training: Sequence[Example], validation: Sequence[Example], l
     }[labels]
     if len(found) < LEAST:
         raise TrainingError(
-            f"{len(found)} {lacking} are left for training",
+            f"{len(found)} {lacking} are left for training{'' if found else _what_there_is(training)}",
             accepted=f"{LEAST} or more; {WORTHWHILE} or more are worth the time",
             next_step="more documents"
             if labels == "texts"
@@ -84,6 +96,17 @@ def refuse_given(run: BaseModel, names: Sequence[str], because: str, accepted: s
     for name in names:
         if getattr(run, name) not in (None, type(run).model_fields[name].get_default()):
             raise TrainingError(f"{name} = {getattr(run, name)}: {because}", accepted=accepted)
+
+
+def _what_there_is(training: Sequence[Example]) -> str:
+    """What questions that a target cannot learn from have instead: the data may be meant for another target."""
+    has = {
+        "answers": any(e.answers for e in training),
+        "passages": any(e.positives for e in training),
+        "choices": any(e.choice is not None for e in training),
+    }
+    names = [name for name, there in has.items() if there]
+    return f": the {len(training)} there are have {' and '.join(names)} alone" if names else ""
 
 
 def _label(example: Example, labels: Labels) -> str | None:

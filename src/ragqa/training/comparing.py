@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ragqa import plugins
-from ragqa.errors import TrainingError
+from ragqa.errors import ConfigError, TrainingError
 from ragqa.training.judging import Comparison
 from ragqa.training.recording import recording
 from ragqa.training.run import finetune, megabytes
@@ -55,7 +55,7 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
     for name in names:
         try:
             found.append(_tuned(run, name, report))
-        except TrainingError as fault:
+        except (ConfigError, TrainingError) as fault:
             if name == names[-1] and not found:
                 raise
             report({"tuning": name, "left out": str(fault)})

@@ -25,7 +25,7 @@ from ragqa.generations import open_generation
 from ragqa.indexing import CATALOG
 from ragqa.protocols import Vectors
 from ragqa.readers.extractive import ExtractiveReader
-from ragqa.training.checking import LEAST
+from ragqa.training.checking import LEAST, wording
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Tally, label, line
 from ragqa.training.recording import disk_named, require_folder
@@ -35,7 +35,7 @@ from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
-from ragqa.training.trainer import LAST
+from ragqa.training.trainer import LAST, set_aside
 from ragqa.training.workers import Workers
 from ragqa.types import Example, Hit, Passage
 
@@ -76,7 +76,7 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
 
 def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording) -> FinishedJointly:
     passages, pairs, test = _read(run, report)
-    _begin(run, resume)
+    _begin(run, resume, report)
     models = before = Models({"name": "sentence_transformer", "model": _backbone(run)}, _first_reader(run))
     folder, held_out = run.output, tuple[str, ...]()
     for number in range(1, run.rounds + 1):
@@ -90,12 +90,12 @@ def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording)
     retriever, reader = (folder / part / "model" for part in ("retriever", "reader"))
     comparison = None
     if test:
-        searches = [_Search(passages, one) for one in (before, models)]
-        comparison = compare(*(search.scores(test) for search in searches))
+        former, latter = (_Search(passages, one).scores(test) for one in (before, models))
+        comparison = compare(former, latter, test)
     return FinishedJointly(retriever, reader, comparison)
 
 
-def _begin(run: JointRun, resume: bool) -> None:
+def _begin(run: JointRun, resume: bool, report: Report) -> None:
     """Leave nothing of an earlier run that could be taken for this one's.
 
     Raises:
@@ -104,6 +104,8 @@ def _begin(run: JointRun, resume: bool) -> None:
     path, identity = run.output / IDENTITY, _identity(run)
     run.output.mkdir(parents=True, exist_ok=True)
     if not resume:
+        for last in run.output.glob(f"round_*/*/{LAST}"):
+            set_aside(last.parent, report)
         for finished in (
             *run.output.glob(f"round_*/{LABELS}"),
             *run.output.glob("round_*/*/model/README.md"),
@@ -142,10 +144,12 @@ def plan_jointly(run: JointRun, report: Report) -> None:
 
 
 def _read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], list[Example]]:
-    """The passages, the pairs to learn from and those put aside, without what the data say of passages."""
-    found = data.read_pairs(
-        run.data, run.max_questions, run.split_seed, lambda fault: report({"left out": str(fault)})
-    )
+    """The passages, the pairs to learn from and those put aside, without what the data say of passages.
+
+    A pair that comes again counts once, and no question is learned that judges, whatever is said to answer it.
+    """
+    left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
+    found = data.read_pairs(run.data, run.max_questions, run.split_seed, left_out)
     _refuse_models(run)
     passages = distinct_passages(found) if run.index is None else _indexed(run.index)
     if not passages:
@@ -154,21 +158,25 @@ def _read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], 
             accepted="an index of them, or questions in a form that brings passages along",
             next_step="--index indexes/default",
         )
-    pairs = shuffled([Example(e.query, e.answers) for e in found], run.split_seed)
+    alone = {(wording(e.query), e.answers): Example(e.query, e.answers) for e in reversed(found)}
+    pairs = shuffled(list(reversed(alone.values())), run.split_seed)
     aside = min(len(pairs) // 10, MOST_TESTED) if run.test_questions is None else run.test_questions
-    if len(pairs) - aside < LEAST:
+    test = pairs[:aside]
+    tested = {wording(e.query) for e in test}
+    training = [e for e in pairs[aside:] if wording(e.query) not in tested]
+    if len(training) < LEAST:
         raise TrainingError(
-            f"{len(pairs) - aside} questions with answers are left for training", accepted=f"{LEAST} or more"
+            f"{len(training)} questions with answers are left for training", accepted=f"{LEAST} or more"
         )
     report(
         {
             "passages": len(passages),
-            "training_questions": len(pairs) - aside,
-            "test_questions": aside,
+            "training_questions": len(training),
+            "test_questions": len(test),
             "rounds": run.rounds,
         }
     )
-    return passages, pairs[aside:], pairs[:aside]
+    return passages, training, test
 
 
 def _refuse_models(run: JointRun) -> None:
@@ -180,7 +188,8 @@ def _refuse_models(run: JointRun) -> None:
     require_folder(run.output)
     inside = run.output.resolve()
     for name in (_backbone(run), _first_reader(run)):
-        if inside in Path(name).resolve().parents:
+        is_path = name not in pretrained.SHIPPED and not name.startswith(backbone.REMOTE)
+        if is_path and inside in Path(name).resolve().parents:
             raise TrainingError(
                 f"the model {name} lies in the folder that the run writes to",
                 accepted="an output of its own",
@@ -295,12 +304,12 @@ def _round(
 
 def _scheduled(joint: JointRun, run: Any) -> Any:
     """Each round takes its part of the epochs that one run alone would have."""
-    if run.gives("epochs"):
+    if "epochs" in run.given_schedule:
         return run
     questions = sum(1 for _ in run.data[0].open(encoding="utf-8"))
-    schedule: Schedule = run.schedule_for(questions, plugins.build("tuning", run.tuning.options()).rate)
-    epochs = max(1, -(-schedule.epochs // joint.rounds))
-    return run.model_copy(update={"schedule": schedule.model_copy(update={"epochs": epochs})})
+    usual: Schedule = run.schedule_for(questions, plugins.build("tuning", run.tuning.options()).rate)
+    epochs = max(1, -(-usual.epochs // joint.rounds))
+    return run.model_copy(update={"schedule": Schedule(**run.given_schedule, epochs=epochs)})
 
 
 def _train(run: Run, resume: bool, recording: Recording) -> None:

@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from ragqa.evaluation.answers import exact_match, f1
 from ragqa.evaluation.significance import Difference, paired
+from ragqa.runtimes.batches import plan
 from ragqa.spans import best_spans
-from ragqa.training.objectives.span import SpanObjective
 from ragqa.types import Example
-from ragqa.windows import lay_out, pad
+from ragqa.windows import Windower, lay_out, pad, stacked_rows
 
-_BATCH = 32
+_TOKENS = 4096
+"""Of a batch that is only read: what it needs in memory stays far below that of a training step."""
 
 Scores = Mapping[str, Sequence[float]]
 """Measure, as people read it → one score for each question."""
@@ -37,44 +41,42 @@ class Comparison:
     measures: Mapping[str, Measured]
 
 
-def compare(before: Scores, after: Scores) -> Comparison:
-    """Both models, by their scores on the same questions."""
-    measures = {name: _measured(before[name], after[name]) for name in before}
-    return Comparison(len(next(iter(before.values()))), measures)
+def compare(before: Scores, after: Scores, asked: Sequence[Example]) -> Comparison:
+    """Both models, by their scores on the same questions; those about one passage are no independent witnesses."""
+    passages = [e.positives[0].id if e.positives else f"question {n}" for n, e in enumerate(asked)]
+    measures = {
+        name: Measured(
+            float(np.mean(before[name])),
+            float(np.mean(after[name])),
+            paired(before[name], after[name], groups=passages),
+        )
+        for name in before
+    }
+    return Comparison(len(asked), measures)
 
 
-def mean_f1(model: nn.Module, objective: SpanObjective, examples: Sequence[Example]) -> float:
+def mean_f1(model: nn.Module, tokenizer: Tokenizer, examples: Sequence[Example]) -> float:
     """Mean F1 over ``examples``."""
-    return float(np.mean(reading_scores(model, objective, examples)["F1"]))
+    return float(np.mean(reading_scores(model, tokenizer, examples)["F1"]))
 
 
 @torch.inference_mode()
-def reading_scores(model: nn.Module, objective: SpanObjective, examples: Sequence[Example]) -> Scores:
+def reading_scores(model: nn.Module, tokenizer: Tokenizer, examples: Sequence[Example]) -> Scores:
     """F1 and exact match of each example, in their order."""
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].positives[0].text))
-    found: dict[int, str] = {}
-    for at in range(0, len(order), _BATCH):
-        rows = order[at : at + _BATCH]
-        found |= zip(rows, _answers(model, objective, [examples[row] for row in rows]), strict=True)
-    pairs = [(found[row], example.answers) for row, example in enumerate(examples)]
+    windower = Windower.of(tokenizer)
+    laid = [lay_out(tokenizer, windower, e.query.text, e.positives[:1]) for e in examples]
+    windows = [window for one in laid for window in one.windows]
+    read: dict[int, tuple[npt.NDArray[Any], ...]] = {}
+    for rows in plan([len(window.ids) for window in windows], _TOKENS):
+        ids, mask, kinds, answerable = pad([windows[row] for row in rows], windower)
+        start, end = (scores.numpy() for scores in model(*map(torch.from_numpy, (ids, mask, kinds))))
+        read |= zip(rows, zip(start, end, answerable, strict=True), strict=True)
+    found, first = [], 0
+    for one, example in zip(laid, examples, strict=True):
+        mine = [read[first + row] for row in range(len(one.windows))]
+        first += len(mine)
+        start, end, answerable = (stacked_rows([row[part] for row in mine]) for part in range(3))
+        spans = best_spans(start, end, answerable, one.windows, one.owners, one.texts).spans
+        found.append(example.positives[0].text[spans[0].start : spans[0].end] if spans else "")
+    pairs = [(text, example.answers) for text, example in zip(found, examples, strict=True)]
     return {"F1": [f1(*pair) for pair in pairs], "exact match": [exact_match(*pair) for pair in pairs]}
-
-
-def _measured(before: Sequence[float], after: Sequence[float]) -> Measured:
-    return Measured(float(np.mean(before)), float(np.mean(after)), paired(before, after))
-
-
-def _answers(model: nn.Module, objective: SpanObjective, batch: Sequence[Example]) -> list[str]:
-    tokenizer, windower = objective.tokenizer, objective.windower
-    passages = [e.positives[0] for e in batch]
-    laid = [lay_out(tokenizer, windower, e.query.text, [p]) for e, p in zip(batch, passages, strict=True)]
-    flat = [window for one in laid for window in one.windows]
-    ids, mask, kinds, answerable = pad(flat, windower)
-    start, end = (scores.numpy() for scores in model(*map(torch.from_numpy, (ids, mask, kinds))))
-    found, row = [], 0
-    for one, passage in zip(laid, passages, strict=True):
-        rows = slice(row, row + len(one.windows))
-        row += len(one.windows)
-        spans = best_spans(start[rows], end[rows], answerable[rows], one.windows, one.owners, one.texts).spans
-        found.append(passage.text[spans[0].start : spans[0].end] if spans else "")
-    return found

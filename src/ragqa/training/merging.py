@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ragqa import checkpoints, pretrained
+from ragqa import checkpoints, durable, pretrained
 from ragqa.errors import TrainingError
 from ragqa.training.recording import disk_named, require_folder
 
@@ -44,11 +44,11 @@ def merge(target: str, models: Sequence[str], output: Path) -> Path:
             accepted="an output of its own",
         )
     mean = {name: torch.stack([mine[name] for mine in tensors]).mean(0) for name in tensors[0]}
-    with disk_named(output):
-        checkpoints.save(folder, mean, configs[0], "float16")
+    with disk_named(output), durable.whole_folder(folder) as partial:
+        checkpoints.save(partial, mean, configs[0], "float16")
         for beside in folders[0].glob("*.json"):
             if beside.name not in ("config.json", "run.json", "classes.json"):
-                (folder / beside.name).write_bytes(beside.read_bytes())
+                (partial / beside.name).write_bytes(beside.read_bytes())
     return folder
 
 

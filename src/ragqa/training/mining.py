@@ -11,7 +11,7 @@ from ragqa.training.retrieval import MemoryRetriever, Retrieves, TermRetriever
 from ragqa.training.settings import MiningConfig
 from ragqa.training.splitting import Split
 from ragqa.training.task import Report
-from ragqa.types import Example, Hit
+from ragqa.types import Example, Hit, Passage
 
 _BATCH = 1000
 
@@ -28,9 +28,10 @@ class Tally:
         return round(100 * self.removed / max(1, self.seen), 1)
 
 
-def searched(split: Split, mining: MiningConfig) -> Retrieves:
-    """The retriever of ``mining`` over every passage of the data."""
-    passages = distinct_passages([*split.training, *split.validation, *split.test])
+def searched(split: Split, mining: MiningConfig, passages: Sequence[Passage] | None = None) -> Retrieves:
+    """The retriever of ``mining`` over ``passages``, or over those of all questions."""
+    if passages is None:
+        passages = distinct_passages([*split.training, *split.validation, *split.test])
     return TermRetriever(passages) if mining.retriever == "bm25" else MemoryRetriever(passages, Config())
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from ragqa import backbone
+from ragqa.errors import TrainingError
 from ragqa.evaluation.answers import exact_match, f1, rouge_l
 from ragqa.models.placing import placed
 from ragqa.models.pointer import PointerModel
 from ragqa.pretrained import backbone_of
+from ragqa.sources import MAX_WRITTEN_TOKENS
 from ragqa.training.checking import refuse_given
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
@@ -30,9 +32,15 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
     """The encoder–decoder of ``run``.
 
     Raises:
-        TrainingError: a setting that only language models have; no validation question; a start of another kind.
+        TrainingError: a setting that only language models have; longer answers than a decoder has positions; no
+            validation question; a start of another kind.
     """
     _refuse_others(run)
+    if run.max_answer_tokens > MAX_WRITTEN_TOKENS:
+        raise TrainingError(
+            f"max_answer_tokens is {run.max_answer_tokens}",
+            accepted=f"at most {MAX_WRITTEN_TOKENS}, the positions of the decoder",
+        )
     folder = backbone.resolve(run.backbone)
     model, start = initial(PointerModel, run, layers=run.decoder_layers)
     objective = PointingObjective(
@@ -97,6 +105,7 @@ def _compare(
     return compare(
         pointed_scores(placed(PointerModel.load(earlier)), other, asked),
         pointed_scores(placed(PointerModel.load(stored)), objective, asked),
+        asked,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ragqa import backbone, checkpoints, devices, plugins, pretrained
+from ragqa import backbone, checkpoints, devices, durable, plugins, pretrained
 from ragqa.backbone import content_digest
 from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
@@ -25,10 +25,17 @@ from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
+from ragqa.training.starting import PEFT
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
-from ragqa.training.trainer import BEST, Trainer
+from ragqa.training.trainer import BEST, Trainer, set_aside
 from ragqa.training.workers import Workers
+
+RESOLVED = "run.json"
+"""Beside the weights: the settings that they were trained with."""
+
+_SPLIT = ("hold_out", "split_seed", "validation_documents", "test_documents", "max_questions")
+"""Settings that decide which questions a model was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     report = workers.voice(report)
     prepared = prepare(run, report)
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
+    if not resume and workers.first:
+        set_aside(run.output, report)
     before = None
     if task.goes_on and not (resume and trainer.begun):
         before = trainer.score()
@@ -89,10 +98,18 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     target = run.output / "model"
     if not workers.first:
         return Finished(target, None)
+    with durable.whole_folder(target) as partial:
+        comparison = _written(prepared, partial, best, report)
+    return Finished(target, comparison)
+
+
+def _written(prepared: Prepared, target: Path, best: float, report: Report) -> Comparison | None:
+    """Fill the folder ``target`` with the best weights and all that goes with them."""
+    run, task = prepared.run, prepared.task
     task.save(target, checkpoints.load_tensors(run.output / BEST), best)
     report({"megabytes": round(megabytes(target), 2)})
     resolved = run.model_copy(update={"schedule": prepared.schedule})
-    (target / "run.json").write_text(
+    (target / RESOLVED).write_text(
         json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
     )
     task.finish(target)
@@ -100,12 +117,13 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     (target / "README.md").write_text(
         model_card(run, prepared.schedule, prepared.split, task.measure, best, comparison), encoding="utf-8"
     )
-    return Finished(target, comparison)
+    return comparison
 
 
 def megabytes(model: Path) -> float:
     """Of the weights in a folder; what LoRA and prompts are exported to holds the same again, for other libraries."""
-    return sum(file.stat().st_size for file in model.rglob("model.safetensors")) / 1e6
+    weights = (f for f in model.rglob("model.safetensors") if PEFT not in f.relative_to(model).parts)
+    return sum(file.stat().st_size for file in weights) / 1e6
 
 
 def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
@@ -120,7 +138,23 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
             accepted="a folder of `ragqa finetune reader`",
             next_step="ragqa tune, whose file sets reader.threshold",
         )
-    reader.fit_calibration(run, _split(run, report), pretrained.reader_folder(str(folder)), report)
+    stored = pretrained.reader_folder(str(folder))
+    run = _held_out_as_trained(run, stored)
+    reader.fit_calibration(run, _split(run, report), stored, report)
+
+
+def _held_out_as_trained(run: ReaderRun, folder: Path) -> ReaderRun:
+    """``run`` with the held-out part that the model in ``folder`` had, where it was trained on the same files.
+
+    A confidence fitted on questions that the model has learned would be too high.
+    """
+    path = folder / RESOLVED
+    if not path.is_file():
+        return run
+    trained = json.loads(path.read_text(encoding="utf-8"))
+    if [Path(name).name for name in trained["data"]] != [file.name for file in run.data]:
+        return run
+    return run.changed(**{name: trained[name] for name in _SPLIT if name not in run.model_fields_set})
 
 
 def prepare(run: Run, report: Report) -> Prepared:
@@ -158,11 +192,6 @@ def prepare(run: Run, report: Report) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
-    if not run.gives("validate_steps"):  # there may be fewer groups than questions
-        schedule = schedule.model_copy(
-            update={"validate_steps": min(schedule.validate_steps, trainer.steps_per_epoch)}
-        )
-        trainer.schedule = schedule
     minutes = trainer.steps * trainer.seconds_per_step() / 60
     report(
         {
@@ -186,7 +215,7 @@ def _identity(run: Run) -> str:
     settings = run.model_dump(mode="json", exclude={"data", "output", "schedule", "teachers"})
     # A template of the user's own decides what is learned, too.
     template = Path(getattr(run, "prompt", ""))
-    read = content_digest([*run.data, *([template] if template.is_file() else [])])
+    read = content_digest([*run.files(), *([template] if template.is_file() else [])])
     named = [getattr(run, "start_from", None), *getattr(run, "teachers", ())]
     models = [
         backbone.digest(backbone.resolve(run.backbone)),

@@ -9,9 +9,7 @@ from pydantic import ValidationError
 
 from ragqa.config import explained
 from ragqa.errors import ConfigError
-from ragqa.training.settings import Described
-
-LISTED = "docs/training.md lists each setting"
+from ragqa.training.settings import LISTED, ORIGIN, Described
 
 RunType = TypeVar("RunType", bound=Described)
 
@@ -41,6 +39,6 @@ def run_of(kind: type[RunType], values: Mapping[str, Any], origin: str = "") -> 
         ConfigError: a setting that does not fit.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context={ORIGIN: origin})
     except ValidationError as fault:
         raise explained(fault, kind, origin, LISTED) from None

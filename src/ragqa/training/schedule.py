@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_UNJUDGED = 500
+"""Steps between two validations, where the run does not say."""
+
 
 class Schedule(BaseModel):
     """Lengths are in epochs, groups, steps and minutes as their names say."""
@@ -34,9 +37,11 @@ class Schedule(BaseModel):
     average_decay: float | None = Field(
         None, gt=0, lt=1, description="of a moving average of the weights, which is judged and kept"
     )
-    seed: int = 13
+    seed: int = Field(13, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
-    validate_steps: int = Field(1000, ge=1)
+    validate_steps: int | None = Field(
+        None, ge=1, description=f"default: once an epoch, and every {MOST_UNJUDGED} at least"
+    )
 
     def rate_at(self, step: int, steps: int) -> float:
         """Factor on the learning rate: linear up over the warm-up, then down to zero, or constant.

@@ -12,7 +12,7 @@ from ragqa.training.run import prepare
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
-from ragqa.training.trainer import LAST
+from ragqa.training.trainer import LAST, set_aside
 from ragqa.training.workers import Workers
 
 SPREAD = 4.0
@@ -93,6 +93,7 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     report = Workers.joined().voice(report)
     first = prepare(run, report)
     if Workers.joined().first:  # what an earlier run in this folder left
+        set_aside(run.output, report)
         for name in (CHOSEN, LAST):
             (run.output / name).unlink(missing_ok=True)
     usual, steps = first.schedule, _steps(first.trainer.steps)

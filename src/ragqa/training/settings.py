@@ -1,7 +1,7 @@
 """What decides a training run: one YAML file, or sensible values for the size of the data."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,17 +11,23 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from ragqa import pretrained
 from ragqa.choices import PASSAGE_ONCE
-from ragqa.config import PluginSpec
-from ragqa.errors import TrainingError, said
+from ragqa.config import PluginSpec, explained
+from ragqa.discovery import Found, discover
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.splitting import Unit
+
+LISTED = "docs/training.md lists each setting"
+
+ORIGIN = "origin"
+"""In the context of a validation: where the settings come from, " in FILE"."""
 
 
 class MiningConfig(BaseModel):
@@ -63,18 +69,22 @@ class Described(BaseModel):
         None, description="of each file, or one number for each, drawn by split_seed; default: all"
     )
     output: Path = Field(description="folder for checkpoints, metrics and the model")
-    split_seed: int = Field(13, description="which documents; keep it when going on from a model")
+    split_seed: int = Field(13, ge=0, description="which documents; keep it when going on from a model")
 
     def changed(self, **values: Any) -> Self:
         """This with other settings, checked as if they had been given so.
 
         Raises:
-            TrainingError: they do not fit.
+            ConfigError: they do not fit.
         """
         try:
             return self.model_validate({**self.model_dump(exclude_unset=True), **values})
         except ValidationError as fault:
-            raise TrainingError(said(fault.errors()[0])) from None
+            raise explained(fault, type(self), "", LISTED) from None
+
+    def files(self) -> Sequence[Path]:
+        """What is read of ``data``, in its order."""
+        return self.data
 
     @field_validator("data", mode="before")
     @classmethod
@@ -106,6 +116,12 @@ class Run(Described):
         None, ge=0, description="train so many of the last layers only, and the head"
     )
     dropout: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability taken from what is right and spread over all it competes with",
+    )
     validation_documents: PositiveInt | tuple[str, ...] | None = Field(
         None,
         description="documents for validation and calibration, how many or which by name; default: a tenth",
@@ -138,12 +154,12 @@ class Run(Described):
 
     def schedule_for(self, questions: int, rate: float) -> Schedule:
         """What is given of the schedule, and the rest by the size and the tuning; see ``default_schedule``."""
-        given = {} if self.schedule is None else self.schedule.model_dump(exclude_unset=True)
-        return self.default_schedule(questions, rate).model_copy(update=given)
+        return self.default_schedule(questions, rate).model_copy(update=self.given_schedule)
 
-    def gives(self, name: str) -> bool:
-        """Whether that part of the schedule is given."""
-        return self.schedule is not None and name in self.schedule.model_fields_set
+    @property
+    def given_schedule(self) -> dict[str, Any]:
+        """The settings of the schedule that are given, not left to the size."""
+        return {} if self.schedule is None else self.schedule.model_dump(exclude_unset=True)
 
     @abstractmethod
     def default_schedule(self, questions: int, rate: float) -> Schedule:
@@ -219,7 +235,6 @@ class ReaderRun(HeadedRun):
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
             head_learning_rate=full if goes_on else 1e-3,
-            validate_steps=_once_an_epoch(questions, batch, at_most=1000),
         )
 
 
@@ -240,6 +255,9 @@ class RerankerRun(HeadedRun):
     mining: MiningConfig = Field(
         MiningConfig(retriever="hybrid", last_rank=20), description="how negatives are found"
     )
+    passages: int = Field(
+        20_000, ge=1, description="of the data that are searched, at most, but all that a question names"
+    )
     validation_questions: int = Field(150, ge=1)
     fitting_questions: int = Field(300, ge=1, description="held-out ones, at most, that fit the weight")
     candidates: int = Field(10, ge=2, description="hits that are reordered for a held-out question")
@@ -253,7 +271,6 @@ class RerankerRun(HeadedRun):
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
-            validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 
 
@@ -274,7 +291,6 @@ class ChoiceRun(HeadedRun):
         le=26,
         description="made for a question that has none: its answer, the others from its passage",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all options")
     teachers: tuple[str, ...] = Field(
         (),
         description="choice models whose scores are learned beside the labels of questions without a passage",
@@ -313,7 +329,6 @@ class ChoiceRun(HeadedRun):
             patience=3,
             batch_groups=batch,
             learning_rate=round(rate * 1e-4, 6),
-            validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 
 
@@ -348,7 +363,6 @@ class GeneratorRun(HeadedRun):
     mining: MiningConfig = Field(MiningConfig(), description="how the others are found")
     max_prompt_tokens: int = Field(1024, ge=16, description="passages that find no room are left out")
     max_answer_tokens: int = Field(64, ge=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability that is spread over all tokens")
     reward: Literal["f1", "rouge_l"] | None = Field(
         None, description="of whole answers that the model draws (self-critical training)"
     )
@@ -372,7 +386,6 @@ class GeneratorRun(HeadedRun):
             batch_groups=batch,
             learning_rate=round(rate * 5e-5, 7),
             head_learning_rate=3e-4,
-            validate_steps=_once_an_epoch(questions, batch, at_most=500),
         )
 
 
@@ -402,6 +415,19 @@ class PretrainRun(Run):
         200, ge=16, description="documents are cut into passages of at most so many"
     )
 
+    def files(self) -> Sequence[Path]:
+        """The documents, but nothing that the run itself writes, whose folder may lie among them."""
+        return [found.path for found in self.documents()]
+
+    def documents(self) -> list[Found]:
+        """The files to read, with their names.
+
+        Raises:
+            UsageError: a path that is not there.
+        """
+        own = self.output.resolve()
+        return [one for one in discover(self.data).files if own not in one.path.resolve().parents]
+
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """By the number of passages."""
         return Schedule(
@@ -409,7 +435,6 @@ class PretrainRun(Run):
             patience=4,
             batch_groups=32,
             learning_rate=round(rate * 1e-4, 6),
-            validate_steps=_once_an_epoch(questions, 32, at_most=500),
         )
 
 
@@ -453,7 +478,6 @@ class RetrieverRun(Run):
             patience=4,
             batch_groups=batch,
             learning_rate=round(rate * full, 6),
-            validate_steps=_once_an_epoch(questions, batch, at_most=200),
         )
 
 
@@ -474,7 +498,7 @@ class JointRun(Described):
         Path("runs/joint"), description="folder of the rounds, each with its labels and models"
     )
     split_seed: int = Field(
-        13, description="which questions are put aside, and which documents of the others"
+        13, ge=0, description="which questions are put aside, and which documents of the others"
     )
     index: Path | None = Field(
         None, description="the index whose passages answer; without it those that the data name, unlabelled"
@@ -501,19 +525,20 @@ class JointRun(Described):
     )
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        for name, given, make in (
-            ("retriever", self.retriever, self.retriever_run),
-            ("reader", self.reader, self.reader_run),
-        ):
+    def _parts_fit(self, info: ValidationInfo) -> Self:
+        origin = (info.context or {}).get(ORIGIN, "")
+        parts: tuple[tuple[type[Run], Mapping[str, Any], Callable[..., Run]], ...] = (
+            (RetrieverRun, self.retriever, self.retriever_run),
+            (ReaderRun, self.reader, self.reader_run),
+        )
+        for kind, given, make in parts:
+            name = kind.target
             if taken := given.keys() & _OF_THE_JOINT_RUN:
                 raise ValueError(f"{name}.{min(taken)} is decided by the joint run")
             try:
                 make(self.data[0], self.output)
             except ValidationError as fault:
-                first = fault.errors()[0]
-                where = ".".join(map(str, [name, *first["loc"]]))
-                raise ValueError(f"{where}: {said(first)}") from None
+                raise explained(fault, kind, origin, LISTED, inside=name) from None
         return self
 
     @property
@@ -537,8 +562,3 @@ RUNS: Mapping[str, type[Run]] = {
     kind.target: kind for kind in (ReaderRun, RetrieverRun, RerankerRun, GeneratorRun, ChoiceRun, PretrainRun)
 }
 """Target → the settings of its runs."""
-
-
-def _once_an_epoch(questions: int, batch: int, *, at_most: int) -> int:
-    """Steps between validations: those of an epoch, up to ``at_most``."""
-    return max(1, min(at_most, -(-questions // batch)))

@@ -5,8 +5,8 @@ other. Questions tell how it does when the same documents are asked about again.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ragqa.errors import TrainingError
@@ -94,7 +94,15 @@ def divide(
     parts: dict[str, list[Example]] = {"training": [], "validation": [], "test": []}
     for example in examples:
         parts[held_out.get(unit_of(example), "training")].append(example)
+    if unit == "documents":
+        parts["training"] = [_without_texts_of(held_out, example) for example in parts["training"]]
     return Split(*(tuple(part) for part in parts.values()))
+
+
+def _without_texts_of(held_out: Container[str], example: Example) -> Example:
+    """A question about another document, without the negatives from held-out ones: training must not read them."""
+    kept = tuple(passage for passage in example.hard_negatives if passage.doc_id not in held_out)
+    return example if len(kept) == len(example.hard_negatives) else replace(example, hard_negatives=kept)
 
 
 def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:

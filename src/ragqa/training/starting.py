@@ -14,6 +14,9 @@ from ragqa.protocols import Tuning
 from ragqa.training.layers import renumbered
 from ragqa.training.settings import HeadedRun, Run
 
+PEFT = "peft"
+"""Beside the weights: what was trained in peft's format and, unless that is the backbone alone, what it stands on."""
+
 Model = TypeVar("Model", bound=Headed)
 
 
@@ -114,4 +117,7 @@ def store(
         config["base"] = {"target": run.target, "model": named, "digest": digest}
     checkpoints.save(target, tensors, config, run.storage or "float32")
     model, tuning = kind.stored(target)
-    tuning.export(model, target / "peft")
+    tuning.export(model, target / PEFT)
+    if folder is not None and (target / PEFT).is_dir():
+        # What was trained stands on that model, which no other library loads from our own format.
+        kind.beneath(target).encoder.half().save_pretrained(target / PEFT / "base")

@@ -22,12 +22,18 @@ from ragqa.training.averaging import Average
 from ragqa.training.interrupting import asked_to_stop
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
-from ragqa.training.schedule import Schedule, bucketed_batches
+from ragqa.training.schedule import MOST_UNJUDGED, Schedule, bucketed_batches
 from ragqa.training.workers import Workers
 from ragqa.types import Example
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 """In the folder of a run: where it can go on, and the weights that were judged best."""
+
+ASIDE = "unfinished"
+"""In the folder of a run: both, of a run that was cut there before this one began anew."""
+
+_RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
+"""What may be lower in a run that goes on from the step at which its loss was no number."""
 
 
 class Objective(Protocol):
@@ -68,6 +74,7 @@ class Trainer:
         decay = schedule.average_decay
         self.average = Average(self.weights.masters, decay) if decay is not None else None
         self.step, self.best, self.stale = 0, -math.inf, 0
+        self._diverged = False
         self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
         if not self._drawn[1]:
@@ -82,6 +89,11 @@ class Trainer:
         """Steps of the whole run, unless it stops early."""
         whole = self.steps_per_epoch * self.schedule.epochs
         return min(whole, self.schedule.max_steps or whole)
+
+    @property
+    def validate_steps(self) -> int:
+        """Steps between two validations."""
+        return self.schedule.validate_steps or min(MOST_UNJUDGED, self.steps_per_epoch)
 
     def seconds_per_step(self, batches: int = 4) -> float:
         """Measured on batches of every length; trains nothing."""
@@ -142,13 +154,7 @@ class Trainer:
         seen, groups_per_step = 0, s.batch_groups * s.accumulate_batches
         with asked_to_stop(self.workers) as asked:
             while self.step < steps and not self._stopped:
-                number, at = divmod(self.step, self.steps_per_epoch)
-                if number != self._drawn[0]:
-                    self._drawn = (number, *self.epoch(number))
-                _, groups, batches = self._drawn
-                # The number of unusable examples can differ by a few between epochs: wrap, never fail.
-                first = at * s.accumulate_batches % len(batches)
-                chosen = [[groups[i] for i in b] for b in batches[first : first + s.accumulate_batches]]
+                chosen = self._next()
                 losses.append(self._update(chosen, s.rate_at(self.step, steps)))
                 seen += sum(map(len, chosen))
                 self.step += 1
@@ -166,7 +172,7 @@ class Trainer:
                         }
                     )
                     losses.clear()
-                if self.step % s.validate_steps == 0 or self.step == steps:
+                if self.step % self.validate_steps == 0 or self.step == steps:
                     self._validate()
                 if time.monotonic() - saved > 60 * s.checkpoint_minutes:
                     self._save()
@@ -179,8 +185,20 @@ class Trainer:
                     raise KeyboardInterrupt
         if self._stopped:
             self.report({"step": self.step, "stopped": f"{self.stale} validations without a better score"})
-        self._save()
+        self._save(finished=True)
         return self.best
+
+    def _next(self) -> list[list[Any]]:
+        """The batches of the next step."""
+        number, at = divmod(self.step, self.steps_per_epoch)
+        if number != self._drawn[0]:
+            self._drawn = (number, [], [])  # the groups of two epochs are never in memory together
+            self._drawn = (number, *self.epoch(number))
+        _, groups, batches = self._drawn
+        count = self.schedule.accumulate_batches
+        # The number of unusable examples can differ by a few between epochs: wrap, never fail.
+        first = at * count % len(batches)
+        return [[groups[i] for i in batch] for batch in batches[first : first + count]]
 
     @property
     def begun(self) -> bool:
@@ -200,14 +218,19 @@ class Trainer:
         loss = self._gradients(batches)
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.masters.values(), self.schedule.clip_norm))
         if not math.isfinite(loss + norm):
+            self._diverged = True
             self._save()  # the weights have not moved yet
-            what = f"the loss of step {self.step} is {loss}"
-            if math.isfinite(loss):
-                what = f"the gradient of step {self.step} is {norm}"
+            number, at = divmod(self.step, self.steps_per_epoch)
+            where = f"step {self.step} (epoch {number + 1}, batch {at * len(batches) + 1})"
+            what = (
+                f"the gradient of {where} is {norm}"
+                if math.isfinite(loss)
+                else f"the loss of {where} is {loss}"
+            )
             raise TrainingError(
                 f"{what}; the weights before it are kept in {self._checkpoint}",
                 accepted="finite losses and gradients",
-                next_step="train again with lower learning rates",
+                next_step="the same with --resume and lower rates in the schedule of --config FILE goes on from there",
             )
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
@@ -255,8 +278,11 @@ class Trainer:
             score = self.score()
             self.report({"step": self.step, "validation": round(score, 4)})
             self.stale += 1
-            if score > self.best:
+            better = score > self.best
+            if better:
                 self.keep(score)
+        if better:  # else a run that is cut now and goes on would not know how good its best weights are
+            self._save()
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -271,7 +297,7 @@ class Trainer:
         finally:
             self.weights.load(current)
 
-    def _save(self) -> None:
+    def _save(self, *, finished: bool = False) -> None:
         """One atomic checkpoint: weights, their average, both AdamW moments and the step count."""
         if not self.workers.first:
             return
@@ -286,6 +312,8 @@ class Trainer:
             "stale": self.stale,
             "schedule": self.schedule.model_dump(),
             "identity": self.identity,
+            "diverged": self._diverged,
+            "finished": finished,
         }
         _write(self._checkpoint, tensors, {"position": json.dumps(position)})
 
@@ -295,10 +323,11 @@ class Trainer:
         path = self._checkpoint
         if not path.exists():
             return
+        position = _position(path)
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
-            position = json.loads(stored.metadata()["position"])
-        _check_schedule(position["schedule"], self.schedule.model_dump(), path)
+        free = _RATES if position.get("diverged") else frozenset[str]()
+        _check_schedule(position["schedule"], self.schedule.model_dump(), path, free)
         trained = {key.removeprefix("weight/") for key in tensors if key.startswith("weight/")}
         if position.get("identity", self.identity) != self.identity or trained != self.weights.masters.keys():
             raise TrainingError(
@@ -320,8 +349,43 @@ class Trainer:
             }
 
 
-def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -> None:
-    """Refuse to go on under another schedule; when to save and to validate may change.
+def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
+    """Keep the state of a run that was cut, which one that begins anew in its folder would write over."""
+    try:
+        position = _position(folder / LAST) if (folder / LAST).is_file() else {}
+    except TrainingError:  # nothing could go on from it
+        position = {}
+    if position.get("finished", True):  # an older version says nothing of it
+        return
+    aside = folder / ASIDE
+    aside.mkdir(exist_ok=True)
+    for name in (LAST, BEST):
+        if (folder / name).is_file():
+            (folder / name).replace(aside / name)
+    cut = f"a run that was cut after step {position['step']}, with which --resume would have gone on"
+    report({"set aside": f"{aside}: {cut}"})
+
+
+def _position(path: Path) -> dict[str, Any]:
+    """Where the run was whose checkpoint this is."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stored:
+            found: dict[str, Any] = json.loads(stored.metadata()["position"])
+    except (SafetensorError, TypeError, KeyError) as fault:
+        raise TrainingError(
+            f"{path} is no checkpoint: {fault}",
+            accepted="what a run left",
+            next_step="train without --resume, which begins again",
+        ) from fault
+    return found
+
+
+def _check_schedule(
+    stored: dict[str, Any], asked: dict[str, Any], path: Path, free: frozenset[str] = frozenset()
+) -> None:
+    """Refuse to go on under another schedule; when to save and to validate may change, and what is ``free``.
 
     Raises:
         TrainingError: the learning rate would jump, or the order of the examples would be another.
@@ -330,7 +394,7 @@ def _check_schedule(stored: dict[str, Any], asked: dict[str, Any], path: Path) -
     differing = [
         f"{key} {stored.get(key)} there, {value} here"
         for key, value in asked.items()
-        if stored.get(key) != value and key not in {"checkpoint_minutes", "validate_steps"}
+        if stored.get(key) != value and key not in {"checkpoint_minutes", "validate_steps", *free}
     ]
     if differing:
         raise TrainingError(

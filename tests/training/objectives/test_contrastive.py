@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from ragqa.models.bi_encoder import BiEncoder
 from ragqa.training.objectives import contrastive
-from ragqa.training.objectives.contrastive import ContrastiveObjective, contrastive_loss
+from ragqa.training.objectives.contrastive import NEIGHBOURS, ContrastiveObjective, contrastive_loss
 from ragqa.types import Example, Passage, Query
 from ragqa.windows import load_tokenizer
 
@@ -22,20 +23,27 @@ def unit(rows: int, seed: int) -> torch.Tensor:
     return torch.nn.functional.normalize(drawn, dim=1)
 
 
-@given(st.integers(1, 5), st.integers(2, 6), st.integers(0, 99), st.sampled_from([0.02, 0.1, 1.0]))
+@given(
+    st.integers(1, 5),
+    st.integers(2, 6),
+    st.integers(0, 99),
+    st.sampled_from([0.02, 0.1, 1.0]),
+    st.sampled_from([0.0, 0.2]),
+)
 def test_the_loss_is_the_mean_log_share_of_the_right_passage(
-    queries: int, passages: int, seed: int, temperature: float
+    queries: int, passages: int, seed: int, temperature: float, smoothing: float
 ) -> None:
     q, p = unit(queries, seed), unit(passages, seed + 1)
     gold = torch.arange(queries) % passages
     blocked = [(0, (int(gold[0]) + 1) % passages)] if passages > 2 else []
     pairs = [*enumerate(gold.tolist()), *blocked]
     shares = torch.tensor([1.0] * queries + [0.0] * len(blocked))
-    found = contrastive_loss(q, p, torch.tensor(pairs), shares, temperature)
+    found = contrastive_loss(q, p, torch.tensor(pairs), shares, temperature, smoothing)
     total = 0.0
     for i in range(queries):
         odds = [math.exp(float(q[i] @ p[j]) / temperature) for j in range(passages) if (i, j) not in blocked]
-        total -= math.log(math.exp(float(q[i] @ p[gold[i]]) / temperature) / sum(odds))
+        total -= (1 - smoothing) * math.log(math.exp(float(q[i] @ p[gold[i]]) / temperature) / sum(odds))
+        total -= smoothing * sum(math.log(one / sum(odds)) for one in odds) / len(odds)
     assert float(found) == pytest.approx(total / queries, rel=1e-4, abs=1e-5)
 
 
@@ -114,10 +122,96 @@ def test_both_sides_compete_within_the_batch_with_neighbours_that_are_not_right(
     drawn = {
         row
         for seed in range(20)
-        if (group := objective.group(examples()[0], np.random.default_rng(seed))) is not None
+        if (group := objective.group(walrus.examples[0], np.random.default_rng(seed))) is not None
         for row in group.passages
     }
     assert drawn == {0, 2, 3}
+
+
+@pytest.mark.parametrize("both_sides", [False, True])
+def test_questions_of_equal_ids_are_one_group_all_the_same(tiny_bert: Path, both_sides: bool) -> None:
+    objective, _ = objective_of(tiny_bert, both_sides=both_sides)
+    (walrus,), (heron,) = (examples()[n].positives for n in (0, 2))
+    asked = [Example(Query(text, id="line"), positives=(walrus,)) for text in ("live?", "often?", "live?")]
+    asked += [Example(Query("heron?", id="line"), positives=(heron,))]
+    objective.prepare(asked)
+    for _ in range(2):  # two epochs
+        groups = [objective.group(e, np.random.default_rng(0)) for e in asked]
+        assert [g and len(g.questions) for g in groups] == [3, None, None, 1]
+    objective.prepare(asked[1:])
+    groups = [objective.group(e, np.random.default_rng(0)) for e in asked[1:]]
+    assert [g and len(g.questions) for g in groups] == [2, None, 1]
+
+
+ROW = 3 * NEIGHBOURS
+
+
+def in_a_row(said: dict[int, str]) -> list[Passage]:
+    """Passages of which each is farther from the first than the one before it; ``said`` are the words of some."""
+    return [Passage("d", n, n + 1, said.get(n, "a toad")) for n in range(ROW)]
+
+
+def brought(
+    bert: Path, passages: list[Passage], asked: list[Example], count: int, seeds: int = 1
+) -> list[set[int]]:
+    """The rows that the group of ``asked`` brings along beside its own, the first, once for each seed."""
+    angles = np.linspace(0, 1, len(passages))
+    objective = ContrastiveObjective(
+        Tokenizer.from_file(str(bert / "tokenizer.json")),
+        passages,
+        np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32),
+        both_sides=True,
+        temperature=0.1,
+        hard_negatives=count,
+    )
+    objective.prepare(asked)
+    drawn = (objective.group(asked[0], np.random.default_rng(seed)) for seed in range(seeds))
+    return [{*group.passages} - {0} for group in drawn if group is not None]
+
+
+def test_neighbours_that_hold_an_answer_to_a_question_of_the_group_are_left_out(tiny_bert: Path) -> None:
+    passages = in_a_row({0: "toad, island", 2: "An Island!", 3: "islands", 5: "so it was seen twice"})
+    asked = [
+        Example(Query("where?"), ("island",), positives=(passages[0],)),
+        Example(Query("how often?"), ("three times", "seen twice"), positives=(passages[0],)),
+    ]
+    (rows,) = brought(tiny_bert, passages, asked, ROW)
+    assert rows == {*range(1, NEIGHBOURS + 3)} - {2, 5}  # islands are no island
+
+
+def test_of_neighbours_the_nearest_alone_are_looked_at(tiny_bert: Path) -> None:
+    passages = in_a_row(dict.fromkeys(range(2 * NEIGHBOURS), "the island"))
+    asked = [Example(Query("where?"), ("island",), positives=(passages[0],))]
+    assert brought(tiny_bert, passages, asked, ROW) == [{2 * NEIGHBOURS}]
+
+
+def test_negatives_that_an_example_names_come_before_neighbours(tiny_bert: Path) -> None:
+    passages = in_a_row({})
+    strange = Passage("elsewhere", 0, 1, "a lynx")
+    asked = [
+        Example(Query("where?"), positives=(passages[0],), hard_negatives=(strange, passages[-1])),
+        Example(Query("when?"), positives=(passages[0],), hard_negatives=(passages[-1], passages[-2])),
+    ]
+    named = {ROW - 1, ROW - 2}
+    ones = brought(tiny_bert, passages, asked, 1, seeds=20)
+    assert set.union(*ones) == named
+    for rows in brought(tiny_bert, passages, asked, 5, seeds=20):
+        assert len(rows) == 5
+        assert named < rows <= named | {*range(1, NEIGHBOURS + 1)}
+
+
+def test_a_named_negative_is_none_where_it_answers_another_question_of_the_group(tiny_bert: Path) -> None:
+    passages = in_a_row({40: "the island, the meadow", 41: "the meadow", 42: "the island"})
+    asked = [
+        Example(
+            Query("where?"), ("island",), positives=(passages[0],), hard_negatives=tuple(passages[40:43])
+        ),
+        Example(Query("where else?"), ("meadow",), positives=(passages[0],), hard_negatives=(passages[40],)),
+        Example(Query("and?"), positives=(passages[0], passages[43]), hard_negatives=()),
+        Example(Query("who?"), positives=(passages[0],), hard_negatives=(passages[43],)),
+    ]
+    (rows,) = brought(tiny_bert, passages, asked, ROW)
+    assert rows & {40, 41, 42, 43} == {40, 42}
 
 
 def test_shares_of_passages_that_are_not_known_go_to_the_others(tiny_bert: Path) -> None:

@@ -28,9 +28,12 @@ def scored(scores: list[float]) -> Any:
     return lambda *_: (torch.tensor(scores),)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("listwise", [True, False])
-def test_the_loss_is_the_cross_entropy_of_the_right_passage(tiny_bert: Path, listwise: bool) -> None:
-    objective = PairObjective(load_tokenizer(tiny_bert), negatives=2, listwise=listwise)
+def test_the_loss_is_the_cross_entropy_of_the_right_passage(
+    tiny_bert: Path, listwise: bool, smoothing: float
+) -> None:
+    objective = PairObjective(load_tokenizer(tiny_bert), negatives=2, listwise=listwise, smoothing=smoothing)
     objective.prepare(EXAMPLES)
     groups = [objective.group(e, np.random.default_rng(0)) for e in EXAMPLES]
     assert [len(g.windows) for g in groups if g] == [3, 2]
@@ -41,10 +44,14 @@ def test_the_loss_is_the_cross_entropy_of_the_right_passage(tiny_bert: Path, lis
     found = objective.loss(scored(scores), batch)
     if listwise:
         rows = [torch.tensor(scores[:3]), torch.tensor(scores[3:])]
-        expected = sum(float(torch.nn.functional.cross_entropy(r, torch.tensor(0))) for r in rows) / 2
+        losses = [
+            torch.nn.functional.cross_entropy(r, torch.tensor(0), label_smoothing=smoothing) for r in rows
+        ]
+        expected = float(sum(losses)) / 2
     else:
-        target = batch.right.float()
-        expected = float(torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor(scores), target))
+        pairs = torch.stack([-torch.tensor(scores), torch.tensor(scores)], 1)  # not right, right
+        kinds = batch.right.long()
+        expected = float(torch.nn.functional.cross_entropy(pairs / 2, kinds, label_smoothing=smoothing))
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 

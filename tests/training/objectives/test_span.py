@@ -21,20 +21,24 @@ EXAMPLE = Example(Query("How heavy?"), ("five pounds",), (GOLD,), (Span(AT, AT +
 
 
 def naive_loss(
-    scores: torch.Tensor, answerable: torch.Tensor, gold: torch.Tensor, group: list[int]
+    scores: torch.Tensor, answerable: torch.Tensor, gold: torch.Tensor, group: list[int], smoothing: float
 ) -> torch.Tensor:
     losses = []
     for number in range(max(group) + 1):
         rows = [r for r, owner in enumerate(group) if owner == number]
         everything = torch.cat([scores[r][answerable[r]] for r in rows])
         right = torch.cat([scores[r][gold[r]] for r in rows])
-        losses.append(-(torch.exp(right).sum() / torch.exp(everything).sum()).log())
+        found = -(torch.exp(right).sum() / torch.exp(everything).sum()).log()
+        spread = -torch.log_softmax(everything, 0).mean()
+        losses.append((1 - smoothing) * found + smoothing * spread)
     return torch.stack(losses).mean()
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.integers(0, 10_000))
-def test_the_loss_and_its_gradient_are_the_definition(sizes: list[int], seed: int) -> None:
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=4), st.integers(0, 10_000), st.sampled_from([0.0, 0.2])
+)
+def test_the_loss_and_its_gradient_are_the_definition(sizes: list[int], seed: int, smoothing: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     group = [number for number, size in enumerate(sizes) for _ in range(size)]
     scores = torch.randn(len(group), 7, generator=generator).mul(3).requires_grad_()
@@ -43,8 +47,8 @@ def test_the_loss_and_its_gradient_are_the_definition(sizes: list[int], seed: in
     gold = answerable & (torch.rand(len(group), 7, generator=generator) < 0.2)
     for number in range(len(sizes)):
         gold[group.index(number), 0] = True
-    ours = shared_norm_loss(scores, answerable, gold, torch.tensor(group))
-    judge = naive_loss(scores, answerable, gold, group)
+    ours = shared_norm_loss(scores, answerable, gold, torch.tensor(group), smoothing)
+    judge = naive_loss(scores, answerable, gold, group, smoothing)
     torch.testing.assert_close(ours, judge, atol=1e-5, rtol=1e-5)
     (mine,), (theirs,) = torch.autograd.grad(ours, scores), torch.autograd.grad(judge, scores)
     torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)

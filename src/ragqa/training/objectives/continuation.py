@@ -26,8 +26,8 @@ class TokenRow:
 class ContinuationObjective:
     """Makes rows of tokens from passages, batches from them, and the loss of a batch."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, *, smoothing: float = 0.0) -> None:
+        self._tokenizer, self._smoothing = tokenizer, smoothing
         self._known: dict[str, TokenRow] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
@@ -52,5 +52,5 @@ class ContinuationObjective:
 
     def loss(self, model: Generator, batch: WritingBatch) -> Tensor:
         """Mean over the texts of the mean negative log-likelihood of their tokens."""
-        found: Tensor = model(batch.ids, batch.mask, batch.labels).mean()
+        found: Tensor = model(batch.ids, batch.mask, batch.labels, self._smoothing).mean()
         return found

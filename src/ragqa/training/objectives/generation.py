@@ -18,9 +18,13 @@ from ragqa.errors import ConfigError
 from ragqa.evaluation.answers import f1, rouge_l
 from ragqa.models.generator import IGNORED, Generator
 from ragqa.prompting import NOT_HERE, Prompter, language_of
+from ragqa.sampling import Sampling
 from ragqa.types import Example, Passage
 
 REWARDS: Mapping[str, Callable[[str, Sequence[str]], float]] = {"f1": f1, "rouge_l": rouge_l}
+
+FROM_P = Sampling(temperature=1.0)
+"""Draws from the very P whose logarithm the loss has: the gradient is right on average for no narrower draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,9 @@ class WritingObjective:
 
     def _self_critical(self, model: Generator, groups: Sequence[WritingGroup]) -> Tensor:
         prompts = [g.prompt for g in groups]
-        drawn = model.write(prompts, self.tokenizer, max_tokens=self.max_answer_tokens, sample=True)
-        likeliest = model.write(prompts, self.tokenizer, max_tokens=self.max_answer_tokens)
+        longest = self.max_answer_tokens
+        drawn = model.write(prompts, self.tokenizer, max_tokens=longest, sampling=FROM_P)
+        likeliest = model.write(prompts, self.tokenizer, max_tokens=longest)
         gain = [
             self._worth(one.ids, g) - self._worth(other.ids, g)
             for one, other, g in zip(drawn, likeliest, groups, strict=True)

@@ -48,10 +48,11 @@ class MaskedObjective:
 
     Args:
         share: of the tokens that are chosen, at least one.
+        smoothing: probability that is taken from the hidden word and spread over all.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, share: float = 0.15) -> None:
-        self._tokenizer, self._share = tokenizer, share
+    def __init__(self, tokenizer: Tokenizer, *, share: float = 0.15, smoothing: float = 0.0) -> None:
+        self._tokenizer, self._share, self._smoothing = tokenizer, share, smoothing
         known = [found for name in _MASKS if (found := tokenizer.token_to_id(name)) is not None]
         if not known:
             raise ModelError("the tokenizer has no mask token", accepted=" or ".join(_MASKS))
@@ -94,4 +95,4 @@ class MaskedObjective:
     def loss(self, model: Any, batch: MaskedBatch) -> Tensor:
         """Mean cross-entropy over the hidden words."""
         scores = model(batch.ids, batch.mask, batch.kinds, batch.chosen)
-        return torch.nn.functional.cross_entropy(scores, batch.words)
+        return torch.nn.functional.cross_entropy(scores, batch.words, label_smoothing=self._smoothing)

@@ -51,6 +51,7 @@ class PairObjective:
     Args:
         negatives: passages drawn for each question beside its own.
         listwise: whether the passages of a question compete.
+        smoothing: probability that is taken from the right passage, or of each pair from what it is.
     """
 
     def __init__(
@@ -59,11 +60,12 @@ class PairObjective:
         *,
         negatives: int,
         listwise: bool = True,
+        smoothing: float = 0.0,
         max_window_tokens: int = 384,
     ) -> None:
         self.windower = Windower.of(tokenizer, max_window_tokens)
         self.tokenizer, self.texts = tokenizer, TokenTexts(tokenizer)
-        self.negatives, self.listwise = negatives, listwise
+        self.negatives, self.listwise, self.smoothing = negatives, listwise, smoothing
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
@@ -104,6 +106,7 @@ class PairObjective:
         """Mean loss over the groups (listwise) or the pairs (binary) of ``batch``."""
         (scores,) = model(batch.ids, batch.mask, batch.kinds)
         if not self.listwise:
-            return torch.nn.functional.binary_cross_entropy_with_logits(scores, batch.right.float())
+            targets = (1 - self.smoothing) * batch.right.float() + self.smoothing / 2
+            return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets)
         column, right = scores.unsqueeze(1), batch.right.unsqueeze(1)
-        return shared_norm_loss(column, torch.ones_like(right), right, batch.group)
+        return shared_norm_loss(column, torch.ones_like(right), right, batch.group, self.smoothing)

@@ -53,6 +53,7 @@ class SpanObjective:
     Args:
         hard_negative_share: share of groups that also hold a passage without the answer.
         unanswerable_share: share of groups that hold only such a passage.
+        smoothing: probability that is taken from the answer and spread over all positions (Szegedy et al. 2016).
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class SpanObjective:
         overlap_tokens: int = 96,
         hard_negative_share: float = 0.25,
         unanswerable_share: float = 0.06,
+        smoothing: float = 0.0,
     ) -> None:
         self.windower = Windower.of(tokenizer, max_window_tokens, overlap_tokens)
         self.tokenizer = tokenizer
         self.hard_negative_share = hard_negative_share
-        self.unanswerable_share = unanswerable_share
+        self.unanswerable_share, self.smoothing = unanswerable_share, smoothing
         self._texts = TokenTexts(tokenizer)
 
     def prepare(self, examples: Sequence[Example]) -> None:
@@ -125,13 +127,23 @@ class SpanObjective:
         """Mean loss over the groups of ``batch``."""
         start, end = model(batch.ids, batch.mask, batch.kinds)
         pairs = ((start, batch.gold_start), (end, batch.gold_end))
-        return torch.stack([shared_norm_loss(s, batch.answerable, g, batch.group) for s, g in pairs]).mean()
+        losses = [shared_norm_loss(s, batch.answerable, g, batch.group, self.smoothing) for s, g in pairs]
+        return torch.stack(losses).mean()
 
 
-def shared_norm_loss(scores: Tensor, answerable: Tensor, gold: Tensor, group: Tensor) -> Tensor:
-    """Mean over groups of logsumexp(answerable) − logsumexp(gold); ``scores`` and masks (N, L), ``group`` (N,)."""
+def shared_norm_loss(
+    scores: Tensor, answerable: Tensor, gold: Tensor, group: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """Mean over groups of logsumexp(answerable) − (1 − ε) · logsumexp(gold) − ε · mean(answerable).
+
+    ``scores`` and masks are (N, L), ``group`` (N,); ε is ``smoothing``.
+    """
     total = _grouped_logsumexp(scores.masked_fill(~answerable, -1e30), group)
     right = _grouped_logsumexp(scores.masked_fill(~gold, -1e30), group)
+    if smoothing:
+        sums = torch.zeros_like(total).index_add(0, group, scores.masked_fill(~answerable, 0).sum(1))
+        counts = torch.zeros_like(total).index_add(0, group, answerable.sum(1).to(total.dtype))
+        right = (1 - smoothing) * right + smoothing * sums / counts
     return (total - right).mean()
 
 

@@ -171,4 +171,4 @@ def _compare(
     model = ChoiceModel.load(earlier)
     judged_before = judged(placed(model), scoring(model, earlier), asked)
     former = [float(s.argmax() == e.choice) for e, s in judged_before]
-    return compare({"accuracy": former}, {"accuracy": after})
+    return compare({"accuracy": former}, {"accuracy": after}, asked)

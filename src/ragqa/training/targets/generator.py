@@ -21,7 +21,7 @@ from ragqa.training.objectives.generation import WritingGroup, WritingObjective
 from ragqa.training.pointing import MEASURES, pointer_task, with_others
 from ragqa.training.settings import GeneratorRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import lay_over
+from ragqa.training.starting import PEFT, lay_over
 from ragqa.training.task import Report, Task
 from ragqa.types import Example
 
@@ -64,7 +64,7 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
         max_answer_tokens=run.max_answer_tokens,
     )
     validation = shuffled([e for e in split.validation if e.answers], run.split_seed)
-    asked = _asked(objective, validation[: run.validation_questions])
+    _, asked = _asked(objective, validation[: run.validation_questions])
     if not asked:
         raise TrainingError(
             "no validation question can be used as it is",
@@ -83,11 +83,13 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
     )
 
 
-def _asked(objective: WritingObjective, examples: Sequence[Example]) -> list[WritingGroup]:
-    """Each question with its own passage alone; one whose words find no room is left out."""
+def _asked(
+    objective: WritingObjective, examples: Sequence[Example]
+) -> tuple[list[Example], list[WritingGroup]]:
+    """Each question, and its group with its own passage alone; one whose words find no room is left out."""
     rng = np.random.default_rng(0)
-    alone = [replace(example, hard_negatives=()) for example in examples]
-    return [group for e in alone if (group := objective.group(e, rng)) is not None]
+    drawn = [(e, objective.group(replace(e, hard_negatives=()), rng)) for e in examples]
+    return [e for e, group in drawn if group is not None], [group for _, group in drawn if group is not None]
 
 
 def written_scores(model: Generator, objective: WritingObjective, asked: Sequence[WritingGroup]) -> Scores:
@@ -108,12 +110,13 @@ def written_scores(model: Generator, objective: WritingObjective, asked: Sequenc
 
 def _compare(before: Path, stored: Path, objective: WritingObjective, split: Split) -> Comparison | None:
     """What the stored model writes beside the one before it, on the answerable questions of the test part."""
-    asked = _asked(objective, [e for e in split.test if e.answers])
+    examples, asked = _asked(objective, [e for e in split.test if e.answers])
     if not asked:
         return None
     return compare(
         written_scores(placed(load_generator(before)), objective, asked),
         written_scores(placed(load_generator(stored)), objective, asked),
+        examples,
     )
 
 
@@ -122,7 +125,7 @@ def _save(run: GeneratorRun, target: Path, tensors: Mapping[str, Tensor], best: 
     source = backbone.resolve(run.backbone)
     model = Generator.from_folder(source)
     tuning = lay_over(run, model, tensors, target)
-    tuning.export(model, target / "peft")
+    tuning.export(model, target / PEFT)
     if run.tuning.name == "full":
         model.encoder.save_pretrained(target)
     else:

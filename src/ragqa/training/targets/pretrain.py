@@ -17,7 +17,6 @@ from torch import Tensor
 from ragqa import backbone, plugins
 from ragqa.config import Config
 from ragqa.data.faults import OnBad
-from ragqa.discovery import discover
 from ragqa.errors import DataError, DocumentError, TrainingError
 from ragqa.isolation import LoaderProcess
 from ragqa.layout import read_layout
@@ -52,7 +51,7 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
     options = {**config.splitter.options(), "max_passage_tokens": run.max_passage_tokens}
     splitter: Splitter = plugins.build("splitters", options, count_tokens=count_tokens)
     with LoaderProcess(**config.loading.model_dump()) as loader:
-        for file in discover(run.data).files:
+        for file in run.documents():
             try:
                 documents = loader.load(file.path, file.doc_id)
             except DocumentError as fault:
@@ -90,7 +89,7 @@ def task(run: PretrainRun, split: Split, report: Report) -> Task:
     _check_length(run, layout.max_tokens)
     tokenizer = load_tokenizer(layout.transformer)
     tokenizer.enable_truncation(run.max_passage_tokens)
-    objective = MaskedObjective(tokenizer, share=run.masked_share)
+    objective = MaskedObjective(tokenizer, share=run.masked_share, smoothing=run.label_smoothing)
     texts = _held_out(run, split, objective)
     return Task(
         MaskedModel.from_folder(folder, run.dropout),
@@ -114,7 +113,7 @@ def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
         )
     _check_length(run, model.room(1))
     tokenizer = load_writer_tokenizer(folder)
-    objective = ContinuationObjective(tokenizer)
+    objective = ContinuationObjective(tokenizer, smoothing=run.label_smoothing)
     texts = _held_out(run, split, objective)
     return Task(
         model,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from ragqa import backbone, data, pretrained
 from ragqa.config import Config
 from ragqa.data import distinct_passages
@@ -54,10 +56,12 @@ def task(run: ReaderRun, split: Split, report: Report) -> Task:
         TrainingError: the reader to go on from has another backbone, or only adds to a third.
     """
     model, start = initial(SpanModel, run)
+    tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective = SpanObjective(
-        load_tokenizer(backbone.resolve(run.backbone)),
+        tokenizer,
         hard_negative_share=run.hard_negative_share,
         unanswerable_share=run.unanswerable_share,
+        smoothing=run.label_smoothing,
     )
     validation = shuffled([e for e in split.validation if e.answers], run.split_seed)
     return Task(
@@ -67,26 +71,27 @@ def task(run: ReaderRun, split: Split, report: Report) -> Task:
         if run.hard_negatives
         else split.training,
         "F1",
-        lambda m: mean_f1(m, objective, validation[: run.validation_questions]),
+        lambda m: mean_f1(m, tokenizer, validation[: run.validation_questions]),
         goes_on=goes_on(SpanModel, run),
         save=lambda folder, tensors, best: store(
             SpanModel, run, start, folder, tensors, {"best_validation_f1": round(best, 4)}
         ),
         finish=lambda folder: _calibrated(run, split, folder, report),
-        compare=lambda folder: _compare(run, split, objective, folder),
+        compare=lambda folder: _compare(run, split, tokenizer, folder),
     )
 
 
-def _compare(run: ReaderRun, split: Split, objective: SpanObjective, folder: Path) -> Comparison | None:
+def _compare(run: ReaderRun, split: Split, tokenizer: Tokenizer, folder: Path) -> Comparison | None:
     """The trained reader, as it was stored, beside the one before it, on the answerable questions of the test part."""
     asked = [e for e in split.test if e.answers]
     if not asked:
         return None
     earlier = before(SpanModel, run)
-    other = SpanObjective(load_tokenizer(pretrained.backbone_of(earlier)))
+    other = load_tokenizer(pretrained.backbone_of(earlier))
     return compare(
         reading_scores(placed(load_span(earlier)), other, asked),
-        reading_scores(placed(load_span(folder)), objective, asked),
+        reading_scores(placed(load_span(folder)), tokenizer, asked),
+        asked,
     )
 
 

@@ -42,12 +42,19 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
     """The reranker of ``run``."""
     model, start = initial(PairModel, run)
     objective = PairObjective(
-        load_tokenizer(backbone.resolve(run.backbone)), negatives=run.negatives, listwise=run.listwise
+        load_tokenizer(backbone.resolve(run.backbone)),
+        negatives=run.negatives,
+        listwise=run.listwise,
+        smoothing=run.label_smoothing,
     )
     # What is judged and fitted are the hits and scores of the search that serves, whatever mines.
     serving = MiningConfig(retriever="hybrid")
-    retriever = searched(split, serving)
-    mines = retriever if run.mining.retriever == serving.retriever else searched(split, run.mining)
+    questions = [*split.training, *split.validation, *split.test]
+    own = data.distinct_passages(questions)
+    passages = data.filled(own, data.corpus(run.data, questions), run.passages, run.split_seed)
+    report({"stage": "encoding passages", "passages": len(passages)})
+    retriever = searched(split, serving, passages)
+    mines = retriever if run.mining.retriever == serving.retriever else searched(split, run.mining, passages)
     held_out = shuffled([e for e in split.validation if e.positives], run.split_seed)
     validation = _Ranked.of(held_out[: run.validation_questions], retriever, run.candidates)
     return Task(
@@ -152,4 +159,4 @@ def _compare(
         return None
     ranked = _Ranked.of(asked, retriever, candidates)
     judged = ranked.judged(placed(PairModel.load(folder)), objective)
-    return compare(ranked.scores(judged, _WITHOUT), ranked.scores(judged, fitted_mixture(folder)))
+    return compare(ranked.scores(judged, _WITHOUT), ranked.scores(judged, fitted_mixture(folder)), asked)

@@ -1,7 +1,6 @@
 """The retriever's encoder: questions move towards their passages; a sentence-transformers folder comes out."""
 
 import json
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ragqa import backbone, checkpoints, data, plugins, pretrained
-from ragqa.data import distinct_passages
+from ragqa.data import distinct_passages, filled
 from ragqa.data.faults import OnBad
 from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
 from ragqa.errors import TrainingError
@@ -27,7 +26,7 @@ from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
 from ragqa.training.settings import RetrieverRun
 from ragqa.training.splitting import Split, shuffled
-from ragqa.training.starting import lay_over
+from ragqa.training.starting import PEFT, lay_over
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.training.workers import Workers
@@ -88,6 +87,7 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             hard_negatives=run.hard_negatives,
             prompts=(layout.query_prompt, layout.passage_prompt),
             sizes=run.matryoshka,
+            smoothing=run.label_smoothing,
         ),
         split.training,
         "nDCG@10",
@@ -113,10 +113,8 @@ def _training_passages(run: RetrieverRun, split: Split, corpus: Sequence[Passage
     first = {e.positives[0].id for e in split.training if e.positives}
     held_out = {p.id for p in distinct_passages([*split.validation, *split.test])} - first
     own = [p for p in distinct_passages(split.training) if p.id not in held_out]
-    known = {p.id for p in own}
-    others = [p for p in corpus if p.id not in known and p.id not in held_out]
-    room = max(0, run.negative_passages - len(own))
-    return [*own, *random.Random(run.split_seed).sample(others, min(room, len(others)))]
+    others = [p for p in corpus if p.id not in held_out]
+    return filled(own, others, run.negative_passages, run.split_seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +138,7 @@ class _Search:
         examples: Sequence[Example],
     ) -> "_Search":
         own = distinct_passages([Example(e.query, positives=e.positives) for e in examples])
-        known = {p.id for p in own}
-        others = [p for p in corpus if p.id not in known]
-        room = min(len(others), max(0, run.validation_passages - len(own)))
-        passages = [*own, *random.Random(run.split_seed).sample(others, room)]
+        passages = filled(own, corpus, run.validation_passages, run.split_seed)
         vectors = _untuned(run).encode_passages([p.titled_text for p in passages])
         return cls(examples, passages, vectors, tokenizer, layout, run.both_sides)
 
@@ -183,6 +178,7 @@ def _compare(judge: Any, split: Split, untuned: Path, stored: Path) -> Compariso
     return compare(
         searched.scores(placed(BiEncoder.from_folder(untuned).eval())),
         searched.scores(placed(load_encoder(stored))),
+        asked,
     )
 
 
@@ -200,7 +196,7 @@ def _save(run: RetrieverRun, target: Path, tensors: Mapping[str, Tensor], best: 
     source = backbone.resolve(run.backbone)
     model = BiEncoder.from_folder(source)
     tuning = lay_over(run, model, tensors, target)
-    tuning.export(model, target / "peft")
+    tuning.export(model, target / PEFT)
     if tuning.folds:
         tuning.merge(model)
         _blend(model, BiEncoder.from_folder(source), run.blend)
