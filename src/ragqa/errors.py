@@ -13,6 +13,7 @@ RagqaError                   a mistake or a fault outside the code; printed as o
 │   └── IndexLocked          another process is writing to the index
 ├── ConversationError        a conversation that another process holds, or whose file cannot be written
 ├── ModelError               weights that are missing, damaged or of another kind
+├── WritingError             what a model wrote will not do
 ├── EndpointError            a server that writes answers does not answer, or with something else
 └── TrainingError            data or settings from which nothing can be learned
 

@@ -19,9 +19,9 @@ from ragqa.pretrained import read_calibration
 from ragqa.training.joint import LABELS, _read, finetune_jointly, plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
+from ragqa.training.run_folder import LAST
 from ragqa.training.settings import JointRun, ReaderRun
 from ragqa.training.task import Report
-from ragqa.training.trainer import LAST
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from ragqa.readers.generative import GenerativeReader
 from ragqa.sources import ANSWER, ASK
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.pointing import pointed_scores
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, plan
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import GeneratorRun
 from ragqa.types import Example, Hit, Passage, Query, Span
@@ -304,6 +304,14 @@ def test_what_a_decoder_is_not_trained_with_is_refused(encoder: Path, tmp_path: 
         run = described(tmp_path / name, encoder, questions, schedule=SHORT, **{name: value})
         with pytest.raises(TrainingError, match=f"{name} = {value}: the backbone .* only encodes"):
             finetune(run, resume=False, report=lambda _: None)
+
+
+def test_answers_longer_than_the_decoder_has_positions_are_refused_before_any_training(
+    encoder: Path, tmp_path: Path
+) -> None:
+    run = described(tmp_path / "long", encoder, asked(tmp_path / "any.jsonl"), max_answer_tokens=200)
+    with pytest.raises(TrainingError, match=r"max_answer_tokens is 200; accepted: at most 128"):
+        plan(run, lambda _: None)
 
 
 def test_longer_answers_than_there_are_places_for_are_refused(

@@ -1,6 +1,7 @@
 """Pre-training on documents: hidden words are guessed better, and the folder is a backbone."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ragqa.errors import DataError, TrainingError
 from ragqa.models.generator import Generator, load_writer_tokenizer
 from ragqa.training.objectives.continuation import ContinuationObjective
 from ragqa.training.objectives.masked import MaskedObjective
+from ragqa.training.recording import recording
 from ragqa.training.run import finetune, plan
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import PretrainRun, ReaderRun
@@ -90,6 +92,23 @@ def test_words_are_guessed_and_the_folder_is_a_backbone_for_other_runs(
     }
     reader = finetune(ReaderRun.model_validate(values), resume=False, report=lambda _: None).model
     assert json.loads((reader / "config.json").read_text())["backbone"] == str(finished.model)
+
+
+def test_a_run_inside_its_documents_reads_nothing_of_its_own_and_goes_on(
+    tmp_path: Path, tiny_bert: Path, documents: Path
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(documents, folder)
+    few = {"epochs": 1, "batch_groups": 16, "learning_rate": 1e-3, "max_steps": 2}
+    values = {"data": str(folder), "output": str(folder / "runs" / "pretrain"), "schedule": few}
+    run = load_run(described(tmp_path, tiny_bert, documents, **values), PretrainRun)
+    before = run.documents()
+    assert len(before) == 13
+    with recording(lambda _: None, resume=False)(run.output) as report:
+        finetune(run, resume=False, report=report)
+    (folder / ".notes.md").write_text("What starts with a dot is no document.")
+    assert run.documents() == before
+    finetune(run, resume=True, report=lambda _: None)
 
 
 def test_of_a_single_document_passages_are_put_aside(

@@ -9,10 +9,10 @@ import torch
 from ragqa.errors import TrainingError
 from ragqa.training import searching
 from ragqa.training.run import finetune
+from ragqa.training.run_folder import LAST
 from ragqa.training.schedule import CHOSEN, Schedule
 from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
 from ragqa.training.settings import ReaderRun
-from ragqa.training.trainer import LAST
 
 
 def run_of(folder: Path, bert: Path, questions: Path) -> ReaderRun:

@@ -1,5 +1,6 @@
 """The loop: batches, the learning rate, equal seeds, and runs that are cut short and go on."""
 
+import itertools
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ragqa.errors import TrainingError
 from ragqa.models.span import SpanModel
 from ragqa.training.layers import freeze
 from ragqa.training.objectives.span import SpanBatch, SpanObjective
-from ragqa.training.schedule import Schedule, bucketed_batches
+from ragqa.training.schedule import Schedule, bucketed_batches, pieces
 from ragqa.training.trainer import Trainer
 from ragqa.windows import load_tokenizer
 
@@ -81,27 +82,45 @@ def test_batches_that_make_one_step_have_the_gradient_of_their_union(
     tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     gradients = []
-    for pieces in (1, 3):
+    for count in (1, 3):
         torch.manual_seed(0)
         model = SpanModel.from_backbone(tiny_bert, dropout=0.0)
         trainer = Trainer(
             model,
             SpanObjective(load_tokenizer(tiny_bert)),
             squad.load(questions),
-            Schedule(batch_groups=4, accumulate_batches=pieces),
+            Schedule(batch_groups=4, accumulate_batches=count),
             tmp_path,
             dtype=torch.float32,
             validate=lambda _: 0.0,
             report=lambda _: None,
         )
         groups = trainer.epoch(0)[0][:12]
-        size = len(groups) // pieces
+        size = len(groups) // count
         trainer._gradients([groups[at : at + size] for at in range(0, len(groups), size)])
         gradients.append({n: m.grad for n, m in trainer.weights.masters.items() if m.grad is not None})
     whole, parts = gradients
     assert whole.keys() == parts.keys()
     assert all(torch.allclose(whole[name], parts[name], atol=1e-5) for name in whole)
     assert trainer.steps_per_epoch == 3  # 36 questions in batches of 4, three of them a step
+
+
+@dataclass(frozen=True)
+class Wide:
+    rows: int
+    length: int
+
+
+@given(st.lists(st.builds(Wide, st.integers(1, 9), st.integers(1, 400)), max_size=40), st.integers(1, 3000))
+def test_pieces_hold_every_group_once_and_fit_into_memory(groups: list[Wide], most: int) -> None:
+    found = list(pieces(groups, most))
+    assert [group for piece in found for group in piece] == groups
+    for piece in found:
+        tokens = sum(group.rows for group in piece) * max(group.length for group in piece)
+        assert len(piece) == 1 or tokens <= most
+    for piece, (following, *_) in itertools.pairwise(found):
+        both = [*piece, following]
+        assert sum(group.rows for group in both) * max(group.length for group in both) > most
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -179,9 +198,10 @@ def start(tiny_bert: Path, questions: Path) -> Start:
         dtype: torch.dtype = torch.float32,
         seed: int = 13,
         decay: float | None = None,
+        dropout: float = 0.1,
     ) -> tuple[Trainer, CutObjective]:
         torch.manual_seed(seed)
-        model = SpanModel.from_backbone(tiny_bert, dropout=0.1)
+        model = SpanModel.from_backbone(tiny_bert, dropout=dropout)
         freeze(model, ("encoder.embeddings.word_embeddings.",))
         objective = CutObjective(tiny_bert, at)
         reports: list[dict[str, Any]] = []
@@ -198,6 +218,25 @@ def start(tiny_bert: Path, questions: Path) -> Start:
         return trainer, objective
 
     return make
+
+
+def test_a_batch_that_is_read_in_pieces_has_the_same_loss_and_gradient(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for most in (10**6, 150, 1):
+        monkeypatch.setattr("ragqa.training.trainer.MOST_TOKENS", most)
+        trainer, objective = start(tmp_path, dropout=0.0)
+        loss = trainer._gradients([trainer.epoch(0)[0][:12]])
+        read = len(objective.losses)
+        found.append(
+            (read, loss, {n: m.grad for n, m in trainer.weights.masters.items() if m.grad is not None})
+        )
+    (once, whole, gradients), *others = found
+    assert once == 1 < others[0][0] < others[1][0] == 12
+    for _, loss, parts in others:
+        assert loss == pytest.approx(whole, rel=1e-5)
+        assert all(torch.allclose(gradients[name], parts[name], atol=1e-5) for name in gradients)
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -3,10 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    pass
+from typing import Protocol
 
 HISTORY = ".lines"
 """File, beside the conversations, of the lines typed: the arrow keys find them in the next conversation, too."""

@@ -1,6 +1,5 @@
 """``ragqa eval``: how good the answers are, how sure, and whose fault the wrong ones are."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,11 +61,12 @@ def evaluate(
 
 
 def _print(finished: "Evaluation", as_json: bool) -> None:
+    from ragqa.cli.printing import json_line
     from ragqa.evaluation.latency import lines
     from ragqa.evaluation.report import tables
 
     if as_json:
-        print(json.dumps(finished.scores, ensure_ascii=False))
+        print(json_line(finished.scores))
         return
     for heading, columns, rows in tables(finished.scores):
         if heading == "Whose fault":
@@ -107,7 +107,7 @@ def robustness(
     as_json: Json = False,
 ) -> None:
     """Ask the same questions with typos, in other words and of passages that mislead; tell what each costs."""
-    from ragqa.cli.printing import show_progress
+    from ragqa.cli.printing import json_line, show_progress
     from ragqa.evaluation.enduring import COLUMNS, rows
     from ragqa.pipeline import load_pipeline
     from ragqa.robustness import REPORT, probe
@@ -126,7 +126,7 @@ def robustness(
             progress=show_progress,
         )
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json_line(found))
         return
     print("\n".join(_columns([COLUMNS, *rows(found)])))
     print(f"\n{folder}/{REPORT}")
@@ -143,6 +143,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put two evaluations side by side: differences, intervals, p-values, questions that changed sides."""
+    from ragqa.cli.printing import json_line
     from ragqa.evaluation.comparing import as_json as plain
     from ragqa.evaluation.comparing import compare as put_side_by_side
     from ragqa.evaluation.comparing import gate as conditions_of
@@ -156,7 +157,7 @@ def compare(
         found: dict[str, Any] = plain(change)
         if gate is not None:
             found["gate"] = {"conditions": gate, "failed": [c.measure for c in failed]}
-        print(json.dumps(found, ensure_ascii=False))
+        print(json_line(found))
     else:
         for line in lines(change, (before.name, after.name)):
             print(line)

@@ -54,7 +54,7 @@ def baselines(
     index: Index = DEFAULT_INDEX,
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="Folder of the evaluations (default: evaluations/baselines)."),
+        typer.Option("--output", help="Folder of the evaluations (default: evaluations/NAME_baselines)."),
     ] = None,
     limit: Limit = None,
     config: ConfigFile = None,
@@ -67,7 +67,7 @@ def baselines(
 
     asked = asked_config(config, overrides)
     own = remembered_config(index, overrides) if asked is None else asked
-    folder = output or DEFAULT_OUTPUT / "baselines"
+    folder = output or DEFAULT_OUTPUT / f"{data.stem}_baselines"
     print(f"{'':18}" + "".join(f"{name:>13}" for name in COLUMNS))
     for name in BASELINES:
         settings = settings_of_baseline(name, own)

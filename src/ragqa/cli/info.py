@@ -1,7 +1,5 @@
 """``ragqa info``: what is in an index."""
 
-import json
-
 import typer
 
 from ragqa.cli.options import DEFAULT_INDEX, Index, Json
@@ -10,6 +8,7 @@ from ragqa.cli.options import DEFAULT_INDEX, Index, Json
 def info(index: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
     """Show what an index holds and how it was made; checks every checksum."""
     from ragqa.catalog import Catalog
+    from ragqa.cli.printing import json_line, plain
     from ragqa.generations import open_generation
     from ragqa.indexing import CATALOG
 
@@ -30,7 +29,7 @@ def info(index: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
             "read_in_part": {f.path: f.error for f in files.values() if f.error and f.documents},
         }
     if as_json:
-        print(json.dumps(record, ensure_ascii=False))
+        print(json_line(record))
         return
     typer.echo(f"{index}: generation {generation.name}, made {manifest.created}, every checksum right")
     typer.echo(f"  documents   {counts.documents:,} in {counts.files - counts.skipped:,} files")
@@ -41,7 +40,7 @@ def info(index: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
         typer.echo(f"  {name:<11} {_shown(value)}")
     for file in files.values():
         if file.error:
-            typer.echo(f"  {'in part' if file.documents else 'skipped':<11} {file.error}")
+            typer.echo(f"  {'in part' if file.documents else 'skipped':<11} {plain(file.error)}")
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,5 @@
 """``ragqa tune``: settings fitted on questions, each with its curve, and a configuration that holds them."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -44,7 +43,7 @@ def tune(
 ) -> None:
     """Fit fusion, top_k, retrieval weight and threshold to your documents, and write a configuration."""
     from ragqa.cli.left_out import LeftOut
-    from ragqa.cli.printing import show_progress
+    from ragqa.cli.printing import json_line, show_progress
     from ragqa.fitting import fit
     from ragqa.pipeline import load_pipeline
 
@@ -66,7 +65,7 @@ def tune(
     if index != DEFAULT_INDEX:
         command += f" --index {shlex.quote(str(index))}"
     if as_json:
-        print(json.dumps(_plain(fitted, output), ensure_ascii=False))
+        print(json_line(_plain(fitted, output)))
     else:
         print("\n".join([*_lines(fitted), f"{output}", f'{command} "…"']))
 

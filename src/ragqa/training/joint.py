@@ -28,14 +28,13 @@ from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST, wording
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Tally, label, line
-from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
+from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
-from ragqa.training.trainer import LAST, set_aside
 from ragqa.training.workers import Workers
 from ragqa.types import Example, Hit, Passage
 
@@ -87,7 +86,7 @@ def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording)
         if number == 1:
             held_out = _held_out(run, labels)
         models = _round(run, folder, models, number, held_out, resume, recording)
-    retriever, reader = (folder / part / "model" for part in ("retriever", "reader"))
+    retriever, reader = (folder / part / MODEL for part in ("retriever", "reader"))
     comparison = None
     if test:
         former, latter = (_Search(passages, one).scores(test) for one in (before, models))
@@ -108,7 +107,7 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
             set_aside(last.parent, report)
         for finished in (
             *run.output.glob(f"round_*/{LABELS}"),
-            *run.output.glob("round_*/*/model/README.md"),
+            *run.output.glob(f"round_*/*/{MODEL}/{CARD}"),
             *run.output.glob(f"round_*/*/{LAST}"),
         ):
             finished.unlink()
@@ -297,9 +296,9 @@ def _round(
     if number > 1 and reader.tuning.name == "full":
         reader = reader.model_copy(update={"start_from": models.reader})
     _train(_scheduled(run, reader), resume, recording)
-    trained = str(retriever.output / "model")
+    trained = str(retriever.output / MODEL)
     sides = {"model": trained} if run.whole_encoder else {"model": encoder, "query_model": trained}
-    return Models({"name": "sentence_transformer", **sides}, str(reader.output / "model"))
+    return Models({"name": "sentence_transformer", **sides}, str(reader.output / MODEL))
 
 
 def _scheduled(joint: JointRun, run: Any) -> Any:
@@ -313,7 +312,7 @@ def _scheduled(joint: JointRun, run: Any) -> Any:
 
 
 def _train(run: Run, resume: bool, recording: Recording) -> None:
-    if resume and (run.output / "model" / "README.md").exists():  # the last that a run writes
+    if resume and (run.output / MODEL / CARD).exists():
         return
     with recording(run.output) as report:
         finetune(run, resume=resume, report=report)

@@ -11,7 +11,7 @@ import torch
 
 from ragqa import checkpoints, durable, pretrained
 from ragqa.errors import TrainingError
-from ragqa.training.recording import disk_named, require_folder
+from ragqa.training.run_folder import MODEL, RESOLVED, disk_named, require_own
 
 
 def merge(target: str, models: Sequence[str], output: Path) -> Path:
@@ -25,8 +25,8 @@ def merge(target: str, models: Sequence[str], output: Path) -> Path:
     """
     if len(models) < 2:
         raise TrainingError(f"{len(models)} models", accepted="two or more of one kind")
-    require_folder(output)
     folders = [pretrained.folder_of(target, model) for model in models]
+    require_own(output, [str(folder) for folder in folders])
     configs = [_shape(folder) for folder in folders]
     tensors = [checkpoints.load(folder) for folder in folders]
     for name, config, mine in zip(models[1:], configs[1:], tensors[1:], strict=True):
@@ -37,17 +37,12 @@ def merge(target: str, models: Sequence[str], output: Path) -> Path:
                 f"{models[0]} and {name} differ in {what}",
                 accepted="models of one kind on one backbone, of which the same part was trained",
             )
-    folder = output / "model"
-    if folder.resolve() in [one.resolve() for one in folders]:
-        raise TrainingError(
-            f"the model {folder} would be overwritten by what is made from it",
-            accepted="an output of its own",
-        )
+    folder = output / MODEL
     mean = {name: torch.stack([mine[name] for mine in tensors]).mean(0) for name in tensors[0]}
     with disk_named(output), durable.whole_folder(folder) as partial:
         checkpoints.save(partial, mean, configs[0], "float16")
         for beside in folders[0].glob("*.json"):
-            if beside.name not in ("config.json", "run.json", "classes.json"):
+            if beside.name not in ("config.json", RESOLVED, "classes.json"):
                 (partial / beside.name).write_bytes(beside.read_bytes())
     return folder
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ragqa import durable
-from ragqa.errors import RagqaError, TrainingError
+from ragqa.errors import TrainingError
 
 METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
 
@@ -58,40 +57,6 @@ class Recorder:
             self._metrics.close()
             self._events.close()
             plot(self._folder)
-
-
-def require_folder(path: Path) -> None:
-    """Refuse a file in the place of a run's folder, or of one above it.
-
-    Raises:
-        TrainingError: there is one.
-    """
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise TrainingError(f"{there} is a file", accepted="a folder", next_step="--output FOLDER")
-
-
-@contextmanager
-def disk_named(folder: Path) -> Iterator[None]:
-    """A disk that fails under the run in ``folder`` as one line.
-
-    Raises:
-        TrainingError: something could not be written.
-    """
-    try:
-        yield
-    except RagqaError:  # named already, maybe by the run inside this one
-        raise
-    except Exception as fault:
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        reason = durable.disk_fault(fault, there)
-        if reason is None:
-            raise
-        raise TrainingError(
-            f"{folder} cannot be written: {reason}",
-            accepted="a disk with room for the run",
-            next_step="free space there, then the same command with --resume",
-        ) from fault
 
 
 def recording(

@@ -21,18 +21,15 @@ from ragqa.training.allocator import keep_freed_memory
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.recording import disk_named, require_folder
+from ragqa.training.run_folder import BEST, CARD, MODEL, RESOLVED, disk_named, require_own, set_aside
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
 from ragqa.training.starting import PEFT
 from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
-from ragqa.training.trainer import BEST, Trainer, set_aside
+from ragqa.training.trainer import Trainer
 from ragqa.training.workers import Workers
-
-RESOLVED = "run.json"
-"""Beside the weights: the settings that they were trained with."""
 
 _SPLIT = ("hold_out", "split_seed", "validation_documents", "test_documents", "max_questions")
 """Settings that decide which questions a model was trained on."""
@@ -95,7 +92,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
         report(
             {"kept": "no validation was better than the one before training: the weights stay as they were"}
         )
-    target = run.output / "model"
+    target = run.output / MODEL
     if not workers.first:
         return Finished(target, None)
     with durable.whole_folder(target) as partial:
@@ -114,7 +111,7 @@ def _written(prepared: Prepared, target: Path, best: float, report: Report) -> C
     )
     task.finish(target)
     comparison = task.compare(target)
-    (target / "README.md").write_text(
+    (target / CARD).write_text(
         model_card(run, prepared.schedule, prepared.split, task.measure, best, comparison), encoding="utf-8"
     )
     return comparison
@@ -164,7 +161,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     report = Workers.joined().voice(report)
-    _refuse_own_output(run)
+    require_own(run.output, [run.backbone, *run.made_from()])
     run = run.settled()
     split = _split(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
@@ -213,32 +210,12 @@ def _target(run: Run) -> Any:
 def _identity(run: Run) -> str:
     """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "schedule", "teachers"})
-    # A template of the user's own decides what is learned, too.
-    template = Path(getattr(run, "prompt", ""))
-    read = content_digest([*run.files(), *([template] if template.is_file() else [])])
-    named = [getattr(run, "start_from", None), *getattr(run, "teachers", ())]
+    read = content_digest(run.files())
     models = [
         backbone.digest(backbone.resolve(run.backbone)),
-        *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in named if name),
+        *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in run.made_from()),
     ]
     return hashlib.sha256(json.dumps([settings, read, models], sort_keys=True).encode()).hexdigest()
-
-
-def _refuse_own_output(run: Run) -> None:
-    """Keep a model from being replaced by what is made from it.
-
-    Raises:
-        TrainingError: the new model would be written over the one that it is made from, or over a file.
-    """
-    require_folder(run.output)
-    target = (run.output / "model").resolve()
-    for name in (run.backbone, getattr(run, "start_from", None), *getattr(run, "teachers", ())):
-        if name is not None and Path(name).resolve() == target:
-            raise TrainingError(
-                f"the model {name} would be overwritten by what is made from it",
-                accepted="an output of its own",
-                next_step=f"--output {run.output}_2",
-            )
 
 
 def _trained_share(model: nn.Module) -> dict[str, Any]:

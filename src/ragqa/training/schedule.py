@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,6 +74,23 @@ class SizedGroup(Protocol):
 
     @property
     def length(self) -> int: ...
+
+
+def pieces(groups: Sequence[Any], most_tokens: int) -> Iterator[list[Any]]:
+    """``groups`` in their order, so many at once that their ``rows``, padded, have at most ``most_tokens``.
+
+    A group that has more stands alone.
+    """
+    piece: list[Any] = []
+    rows = width = 0
+    for group in groups:
+        rows, width = rows + group.rows, max(width, group.length)
+        if piece and rows * width > most_tokens:
+            yield piece
+            piece, rows, width = [], group.rows, group.length
+        piece.append(group)
+    if piece:
+        yield piece
 
 
 def bucketed_batches(

@@ -7,12 +7,11 @@ import numpy as np
 
 from ragqa import durable
 from ragqa.errors import TrainingError
-from ragqa.training.recording import disk_named, require_folder
 from ragqa.training.run import prepare
+from ragqa.training.run_folder import LAST, disk_named, require_folder, set_aside
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
-from ragqa.training.trainer import LAST, set_aside
 from ragqa.training.workers import Workers
 
 SPREAD = 4.0

@@ -83,7 +83,7 @@ class Described(BaseModel):
             raise explained(fault, type(self), "", LISTED) from None
 
     def files(self) -> Sequence[Path]:
-        """What is read of ``data``, in its order."""
+        """What is read, and decides what is learned."""
         return self.data
 
     @field_validator("data", mode="before")
@@ -144,6 +144,10 @@ class Run(Described):
         """``tuning: lora`` is short for ``tuning: {name: lora}``."""
         return {"name": value} if isinstance(value, str) else value
 
+    def made_from(self) -> tuple[str, ...]:
+        """The models, beside the backbone, that it goes on from or is taught by."""
+        return ()
+
     def settled(self) -> Self:
         """This with what the model decides that it goes on from.
 
@@ -178,6 +182,10 @@ class HeadedRun(Run):
     layers: PositiveInt | None = Field(
         None, description="keep so many layers of the backbone, evenly spread: a faster model; default: all"
     )
+
+    def made_from(self) -> tuple[str, ...]:
+        """The model to go on from."""
+        return (self.start_from,) if self.start_from else ()
 
     @model_validator(mode="after")
     def _layers_are_stored_whole(self) -> Self:
@@ -307,6 +315,10 @@ class ChoiceRun(HeadedRun):
         "default: as the model does that it goes on from",
     )
 
+    def made_from(self) -> tuple[str, ...]:
+        """The model to go on from, and the teachers."""
+        return (*super().made_from(), *self.teachers)
+
     @model_validator(mode="after")
     def _a_passage_read_once(self) -> Self:
         if self.passage_once and self.tuning.name == "prompt":
@@ -376,6 +388,11 @@ class GeneratorRun(HeadedRun):
         if isinstance(values, dict) and values.get("backbone", "builtin") == "builtin":
             return {"freeze": ("word_embeddings",), **values}
         return values
+
+    def files(self) -> Sequence[Path]:
+        """The questions, and a template of the user's own."""
+        template = Path(self.prompt)
+        return (*self.data, *([template] if template.is_file() else []))
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """Rates of the usual size for pretrained language models; a decoder's own is higher."""

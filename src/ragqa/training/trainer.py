@@ -7,7 +7,7 @@ The loop knows nothing of tasks: an objective turns examples into groups and bat
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,22 +22,27 @@ from ragqa.training.averaging import Average
 from ragqa.training.interrupting import asked_to_stop
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
-from ragqa.training.schedule import MOST_UNJUDGED, Schedule, bucketed_batches
+from ragqa.training.run_folder import BEST, LAST, position_of
+from ragqa.training.schedule import MOST_UNJUDGED, Schedule, bucketed_batches, pieces
 from ragqa.training.workers import Workers
 from ragqa.types import Example
 
-LAST, BEST = "last.safetensors", "best.safetensors"
-"""In the folder of a run: where it can go on, and the weights that were judged best."""
-
-ASIDE = "unfinished"
-"""In the folder of a run: both, of a run that was cut there before this one began anew."""
+MOST_TOKENS = 24_576
+"""Read at once, with gradients: some 5 GB of activations in a small encoder. Few batches are larger: long passages with
+every one of several options."""
 
 _RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
 """What may be lower in a run that goes on from the step at which its loss was no number."""
 
 
 class Objective(Protocol):
-    """The task: examples → groups → batch → loss."""
+    """The task: examples → groups → batch → loss.
+
+    ``by_group``: whether the loss of a batch is the mean of those of its groups, each of which then tells its ``rows``;
+    a batch that would not fit into memory is read in pieces.
+    """
+
+    by_group: bool
 
     def prepare(self, examples: Sequence[Example]) -> None: ...
 
@@ -244,7 +249,7 @@ class Trainer:
         Of several processes each reads its part, and all get the sum.
         """
         total, count = 0.0, sum(map(len, batches))
-        mine = [part for groups in batches if (part := self.workers.part(groups))]
+        mine = [piece for groups in batches for piece in self._pieces(self.workers.part(groups))]
         self.optimizer.zero_grad()
         for groups in mine:
             loss = self.objective.loss(self.model, self.objective.collate(groups))
@@ -254,6 +259,11 @@ class Trainer:
             total += share * float(loss.detach())
         self.workers.sum_gradients(self.weights.masters.values())
         return self.workers.sum(total)
+
+    def _pieces(self, groups: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        if self.objective.by_group:
+            return pieces(groups, MOST_TOKENS)
+        return [groups] if groups else []
 
     def score(self) -> float:
         """The validation score of the weights as they are; of several processes the first one works it out."""
@@ -323,7 +333,7 @@ class Trainer:
         path = self._checkpoint
         if not path.exists():
             return
-        position = _position(path)
+        position = position_of(path)
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
         free = _RATES if position.get("diverged") else frozenset[str]()
@@ -347,39 +357,6 @@ class Trainer:
             self.optimizer.state[master] = {
                 kind: values[name].to(master.device) for kind, values in by_kind.items() if name in values
             }
-
-
-def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
-    """Keep the state of a run that was cut, which one that begins anew in its folder would write over."""
-    try:
-        position = _position(folder / LAST) if (folder / LAST).is_file() else {}
-    except TrainingError:  # nothing could go on from it
-        position = {}
-    if position.get("finished", True):  # an older version says nothing of it
-        return
-    aside = folder / ASIDE
-    aside.mkdir(exist_ok=True)
-    for name in (LAST, BEST):
-        if (folder / name).is_file():
-            (folder / name).replace(aside / name)
-    cut = f"a run that was cut after step {position['step']}, with which --resume would have gone on"
-    report({"set aside": f"{aside}: {cut}"})
-
-
-def _position(path: Path) -> dict[str, Any]:
-    """Where the run was whose checkpoint this is."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as stored:
-            found: dict[str, Any] = json.loads(stored.metadata()["position"])
-    except (SafetensorError, TypeError, KeyError) as fault:
-        raise TrainingError(
-            f"{path} is no checkpoint: {fault}",
-            accepted="what a run left",
-            next_step="train without --resume, which begins again",
-        ) from fault
-    return found
 
 
 def _check_schedule(

@@ -81,6 +81,8 @@ class OptionsObjective(ABC):
         teacher_share: of the teachers in the loss of a question that has a lesson.
     """
 
+    by_group: bool
+
     def __init__(
         self,
         tokenizer: Tokenizer,
@@ -127,6 +129,8 @@ class OptionsObjective(ABC):
 
 class ChoiceObjective(OptionsObjective):
     """A group is a question, each of whose options is read with the passage."""
+
+    by_group = True
 
     def group(self, example: Example, rng: np.random.Generator) -> ChoiceGroup | None:
         """The group of one question, or None where no option is known to be right."""

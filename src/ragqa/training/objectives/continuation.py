@@ -26,6 +26,8 @@ class TokenRow:
 class ContinuationObjective:
     """Makes rows of tokens from passages, batches from them, and the loss of a batch."""
 
+    by_group = False
+
     def __init__(self, tokenizer: Any, *, smoothing: float = 0.0) -> None:
         self._tokenizer, self._smoothing = tokenizer, smoothing
         self._known: dict[str, TokenRow] = {}

@@ -107,6 +107,8 @@ class ContrastiveObjective:
         smoothing: probability that is taken from the right passages and spread over all.
     """
 
+    by_group = False
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -60,6 +60,8 @@ class WritingObjective:
         reward, reward_share: see above.
     """
 
+    by_group = False
+
     def __init__(
         self,
         tokenizer: Any,

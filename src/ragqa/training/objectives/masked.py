@@ -51,6 +51,8 @@ class MaskedObjective:
         smoothing: probability that is taken from the hidden word and spread over all.
     """
 
+    by_group = False
+
     def __init__(self, tokenizer: Tokenizer, *, share: float = 0.15, smoothing: float = 0.0) -> None:
         self._tokenizer, self._share, self._smoothing = tokenizer, share, smoothing
         known = [found for name in _MASKS if (found := tokenizer.token_to_id(name)) is not None]

@@ -33,6 +33,10 @@ class PairGroup:
     def length(self) -> int:
         return max(len(w.ids) for w in self.windows)
 
+    @property
+    def rows(self) -> int:
+        return len(self.windows)
+
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
@@ -65,6 +69,7 @@ class PairObjective:
     ) -> None:
         self.windower = Windower.of(tokenizer, max_window_tokens)
         self.tokenizer, self.texts = tokenizer, TokenTexts(tokenizer)
+        self.by_group = listwise
         self.negatives, self.listwise, self.smoothing = negatives, listwise, smoothing
 
     def prepare(self, examples: Sequence[Example]) -> None:

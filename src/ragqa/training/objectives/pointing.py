@@ -33,6 +33,10 @@ class PointingGroup:
     def length(self) -> int:
         return max(len(source.window.ids) for source in self.sources)
 
+    @property
+    def rows(self) -> int:
+        return len(self.sources)
+
 
 @dataclass(frozen=True, slots=True)
 class PointingBatch:
@@ -67,6 +71,8 @@ class PointingObjective:
         unanswerable_share: of the answering groups that hold only passages that do not answer.
         question_share: of the groups that write the question.
     """
+
+    by_group = True
 
     def __init__(
         self,

@@ -72,6 +72,8 @@ class PassageBatch:
 class SharedPassageObjective(OptionsObjective):
     """A group is a passage with what is asked of it, made for the first example on it; there is none for the others."""
 
+    by_group = False
+
     def __init__(self, tokenizer: Tokenizer, **options: Any) -> None:
         super().__init__(tokenizer, **options)
         # By the id of its first example, which it holds: nothing else can have that id.

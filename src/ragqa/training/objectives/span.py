@@ -33,6 +33,10 @@ class Group:
     def length(self) -> int:
         return max(len(w.ids) for w in self.windows)
 
+    @property
+    def rows(self) -> int:
+        return len(self.windows)
+
 
 @dataclass(frozen=True, slots=True)
 class SpanBatch:
@@ -55,6 +59,8 @@ class SpanObjective:
         unanswerable_share: share of groups that hold only such a passage.
         smoothing: probability that is taken from the answer and spread over all positions (Szegedy et al. 2016).
     """
+
+    by_group = True
 
     def __init__(
         self,
