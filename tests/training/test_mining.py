@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from ragqa.config import load_config
 from ragqa.data import distinct_passages, squad
 from ragqa.training.mining import Tally, mined, searched, with_hard_negatives
-from ragqa.training.retrieval import TermRetriever
+from ragqa.training.retrieval import MemoryRetriever, TermRetriever
 from ragqa.training.settings import MiningConfig
 from ragqa.training.splitting import divide
 from ragqa.types import Example, Hit, Passage, Query, Span
@@ -69,6 +71,21 @@ def test_a_held_out_passage_is_never_a_negative(questions: Path) -> None:
     kept = {p.doc_id for p in distinct_passages(split.training)}
     assert {n.doc_id for e in found for n in e.hard_negatives} <= kept
     assert all(e.hard_negatives for e in found)
+
+
+def test_a_configuration_of_ones_own_ranks_the_passages(questions: Path, tmp_path: Path) -> None:
+    split = divide(squad.load(questions), 1, 1, seed=3)
+    path = tmp_path / "own.yaml"
+    path.write_text("encoder: {name: hashing}\nfusion: {dense_weight: 1.0}\n", encoding="utf-8")
+    mining = MiningConfig(retriever="hybrid", config=path)
+    texts = [e.query.text for e in split.training]
+    found = searched(split, mining).retrieve(texts, 5)
+    passages = distinct_passages([*split.training, *split.validation, *split.test])
+    assert found == MemoryRetriever(passages, load_config(path)).retrieve(texts, 5)
+    path.write_text("encoder: {name: hashing}\nfusion: {dense_weight: 0.0}\n", encoding="utf-8")
+    assert found != searched(split, mining).retrieve(texts, 5)
+    with pytest.raises(ValidationError, match="config is for the retriever hybrid"):
+        MiningConfig(config=path)
 
 
 class Ranked:

@@ -14,7 +14,7 @@ from ragqa import plugins
 from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
 from ragqa.errors import ConfigError, TrainingError
 from ragqa.models.bi_encoder import load_encoder
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import RetrieverRun
 
@@ -49,6 +49,24 @@ def trained(folder: Path, bert: Path, questions: Path, **more: Any) -> Any:
     torch.set_num_threads(1)
     run = load_run(described(folder, bert, questions, **more), RetrieverRun)
     return finetune(run, resume=False, report=lambda _: None)
+
+
+def test_negatives_may_be_mined_for_each_question(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    values: dict[str, Any] = {"both_sides": True, "mining": {"last_rank": 8}, "hard_negatives": 2}
+    run = load_run(described(tmp_path, tiny_bert, questions, **values), RetrieverRun)
+    said: list[dict[str, Any]] = []
+    prepared = prepare(run, said.append)
+    assert any("false_negatives_removed_percent" in values for values in said)
+    groups, _ = prepared.trainer.epoch(0)
+    mined = {id(e): {p.id for p in e.hard_negatives} for e in prepared.task.training}
+    assert all(mined.values())
+    passages = prepared.task.objective._passages  # type: ignore[attr-defined]
+    for group in groups:
+        brought = {passages[row].id for row in group.passages if row != group.row}
+        assert len(brought) == 2
+        assert brought <= {name for e in group.examples for name in mined[id(e)]}
+    with pytest.raises(ConfigError, match="mining is for both_sides"):
+        load_run(described(tmp_path, tiny_bert, questions, mining={}), RetrieverRun)
 
 
 @pytest.mark.parametrize("both_sides", [False, True])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ragqa.config import Config
+from ragqa.config import load_config
 from ragqa.data import distinct_passages
 from ragqa.evaluation.answers import occurrences
 from ragqa.training.retrieval import MemoryRetriever, Retrieves, TermRetriever
@@ -32,7 +32,9 @@ def searched(split: Split, mining: MiningConfig, passages: Sequence[Passage] | N
     """The retriever of ``mining`` over ``passages``, or over those of all questions."""
     if passages is None:
         passages = distinct_passages([*split.training, *split.validation, *split.test])
-    return TermRetriever(passages) if mining.retriever == "bm25" else MemoryRetriever(passages, Config())
+    if mining.retriever == "bm25":
+        return TermRetriever(passages)
+    return MemoryRetriever(passages, load_config(mining.config))
 
 
 def mined(

@@ -6,7 +6,7 @@ from typing import Protocol
 from ragqa.analysis import terms
 from ragqa.config import Config
 from ragqa.hybrid import HybridSearch, Timings
-from ragqa.plugins import build
+from ragqa.plugins import build, options
 from ragqa.protocols import Encoder, TermIndex, Vectors
 from ragqa.types import Hit, Passage
 
@@ -24,7 +24,9 @@ class MemoryRetriever:
 
     def __init__(self, passages: Sequence[Passage], config: Config, vectors: Vectors | None = None) -> None:
         self.passages = passages
-        encoder: Encoder = build("encoders", {**config.encoder.options(), "truncate": True})
+        # Passages of data sets are as long as they come: an encoder that would refuse one shall cut it.
+        cut = {"truncate": True} if "truncate" in options("encoders", config.encoder.name) else {}
+        encoder: Encoder = build("encoders", {**config.encoder.options(), **cut})
         store = build("stores", config.store.options())
         texts = [p.titled_text for p in passages]
         self.vectors = encoder.encode_passages(texts) if vectors is None else vectors

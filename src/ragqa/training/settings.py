@@ -36,6 +36,9 @@ class MiningConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     retriever: Literal["bm25", "hybrid"] = Field("bm25", description="what ranks the passages")
+    config: Path | None = Field(
+        None, description="configuration of the hybrid: its encoder and fusion; default: as an index has them"
+    )
     first_rank: int = Field(1, ge=1, description="passages ranked higher are not taken")
     last_rank: int = Field(16, ge=1, description="nor those ranked lower")
     margin: float | None = Field(
@@ -46,6 +49,8 @@ class MiningConfig(BaseModel):
     def _some_ranks(self) -> Self:
         if self.first_rank > self.last_rank:
             raise ValueError(f"first_rank {self.first_rank} is beyond last_rank {self.last_rank}")
+        if self.config is not None and self.retriever != "hybrid":
+            raise ValueError(f"config is for the retriever hybrid, not for {self.retriever}")
         return self
 
 
@@ -196,7 +201,17 @@ class HeadedRun(Run):
         return self
 
 
-class ReaderRun(HeadedRun):
+class MinedRun(HeadedRun):
+    """A training run of what is shown passages that a retriever ranks high and that do not answer."""
+
+    mining: MiningConfig = Field(MiningConfig(), description="how they are found")
+
+    def files(self) -> Sequence[Path]:
+        """The questions, and the configuration of what mines."""
+        return (*super().files(), *([self.mining.config] if self.mining.config else []))
+
+
+class ReaderRun(MinedRun):
     """A training run of the reader."""
 
     target: ClassVar[str] = "reader"
@@ -208,7 +223,6 @@ class ReaderRun(HeadedRun):
         "default: builtin, unless a backbone is named",
     )
     hard_negatives: int = Field(4, ge=0, description="negatives mined for each question")
-    mining: MiningConfig = Field(MiningConfig(), description="how they are found")
     lexical_data: Path | None = Field(
         None,
         description="SQuAD JSON in Chinese, to calibrate the lexical answers; without it the shipped ones stay",
@@ -246,7 +260,7 @@ class ReaderRun(HeadedRun):
         )
 
 
-class RerankerRun(HeadedRun):
+class RerankerRun(MinedRun):
     """A training run of the reranker."""
 
     target: ClassVar[str] = "reranker"
@@ -344,7 +358,7 @@ class ChoiceRun(HeadedRun):
         )
 
 
-class GeneratorRun(HeadedRun):
+class GeneratorRun(MinedRun):
     """A training run of what writes answers: a language model, or a decoder with a pointer on an encoder."""
 
     target: ClassVar[str] = "generator"
@@ -372,7 +386,6 @@ class GeneratorRun(HeadedRun):
     unanswerable_share: float = Field(
         0.1, ge=0, lt=1, description="of the questions shown with passages that do not answer"
     )
-    mining: MiningConfig = Field(MiningConfig(), description="how the others are found")
     max_prompt_tokens: int = Field(1024, ge=16, description="passages that find no room are left out")
     max_answer_tokens: int = Field(64, ge=1)
     reward: Literal["f1", "rouge_l"] | None = Field(
@@ -390,9 +403,9 @@ class GeneratorRun(HeadedRun):
         return values
 
     def files(self) -> Sequence[Path]:
-        """The questions, and a template of the user's own."""
+        """As of others, and a template of the user's own."""
         template = Path(self.prompt)
-        return (*self.data, *([template] if template.is_file() else []))
+        return (*super().files(), *([template] if template.is_file() else []))
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """Rates of the usual size for pretrained language models; a decoder's own is higher."""
@@ -470,6 +483,9 @@ class RetrieverRun(Run):
     hard_negatives: int = Field(
         1, ge=0, description="of both sides: passages like its own that each group is set against, too"
     )
+    mining: MiningConfig | None = Field(
+        None, description="how they are found for each question; default: near to the right passage"
+    )
     matryoshka: tuple[int, ...] = Field(
         (), description="sizes to which vectors shall be cut without much loss (encoder.dimensions)"
     )
@@ -485,6 +501,16 @@ class RetrieverRun(Run):
     validation_passages: int = Field(
         2000, ge=1, description="passages that held-out questions are searched in, at least their own"
     )
+
+    @model_validator(mode="after")
+    def _mined_for_both_sides(self) -> Self:
+        if self.mining is not None and not self.both_sides:
+            raise ValueError("mining is for both_sides: questions alone are set against all passages")
+        return self
+
+    def files(self) -> Sequence[Path]:
+        """The questions, and the configuration of what mines."""
+        return (*super().files(), *([self.mining.config] if self.mining and self.mining.config else []))
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """A group is a passage with its questions."""

@@ -41,12 +41,21 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``; one that has an answer and no options gets them from its passage."""
     read = data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
     found = list(with_options(read, run.options, run.split_seed))
-    if len(found) < len(read):
-        lost = len(read) - len(found)
+    plain = sum(not e.query.choices and not (e.answers and e.positives) for e in read)
+    if plain:
+        on_bad(
+            DataError(f"{plain} questions have neither options nor an answer that options could stand beside")
+        )
+    if lost := len(read) - len(found) - plain:
         on_bad(
             DataError(
                 f"{lost} questions without options, whose passage does not hold {run.options - 1} others"
             )
+        )
+    if not found:
+        raise DataError(
+            f"none of the {len(read)} questions can have options",
+            accepted="questions with options, or with answers and passages",
         )
     return found
 

@@ -48,13 +48,14 @@ def task(run: RerankerRun, split: Split, report: Report) -> Task:
         smoothing=run.label_smoothing,
     )
     # What is judged and fitted are the hits and scores of the search that serves, whatever mines.
-    serving = MiningConfig(retriever="hybrid")
+    is_hybrid = run.mining.retriever == "hybrid"
+    serving = run.mining if is_hybrid else MiningConfig(retriever="hybrid")
     questions = [*split.training, *split.validation, *split.test]
     own = data.distinct_passages(questions)
     passages = data.filled(own, data.corpus(run.data, questions), run.passages, run.split_seed)
     report({"stage": "encoding passages", "passages": len(passages)})
     retriever = searched(split, serving, passages)
-    mines = retriever if run.mining.retriever == serving.retriever else searched(split, run.mining, passages)
+    mines = retriever if is_hybrid else searched(split, run.mining, passages)
     held_out = shuffled([e for e in split.validation if e.positives], run.split_seed)
     validation = _Ranked.of(held_out[: run.validation_questions], retriever, run.candidates)
     return Task(

@@ -23,7 +23,8 @@ from ragqa.models.bi_encoder import BiEncoder, load_encoder
 from ragqa.models.placing import placed
 from ragqa.protocols import Vectors
 from ragqa.training.judging import Comparison, Scores, compare
-from ragqa.training.objectives.contrastive import ContrastiveObjective, chunks, encode
+from ragqa.training.mining import mined, searched
+from ragqa.training.objectives.contrastive import NEIGHBOURS, ContrastiveObjective, chunks, encode
 from ragqa.training.settings import RetrieverRun
 from ragqa.training.splitting import Split, shuffled
 from ragqa.training.starting import PEFT, lay_over
@@ -73,9 +74,12 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
     corpus = data.corpus(run.data, [*split.training, *split.validation, *split.test])
     learned = _training_passages(run, split, corpus)
     judge = partial(_Search.of, run, corpus, tokenizer, layout)
+    training: Sequence[Example] = split.training
+    if run.mining is not None:
+        training = mined(split, searched(split, run.mining, learned), NEIGHBOURS, run.mining, report)
     validation = shuffled(split.validation, run.split_seed)
     report({"stage": "encoding passages", "passages": len(learned)})
-    searched = judge([e for e in validation if e.positives][: run.validation_questions])
+    asked = judge([e for e in validation if e.positives][: run.validation_questions])
     return Task(
         BiEncoder.from_folder(folder, training=True, dropout=run.dropout),
         ContrastiveObjective(
@@ -89,9 +93,9 @@ def task(run: RetrieverRun, split: Split, report: Report) -> Task:
             sizes=run.matryoshka,
             smoothing=run.label_smoothing,
         ),
-        split.training,
+        training,
         "nDCG@10",
-        lambda model: float(np.mean(searched.scores(model)["nDCG@10"])),
+        lambda model: float(np.mean(asked.scores(model)["nDCG@10"])),
         goes_on=True,
         save=partial(_save, run),
         finish=lambda _: None,
