@@ -33,7 +33,9 @@ PAGES = [
             "conversation.md",
             "evaluation.md",
             "log.md",
+            "objectives.md",
             "training.md",
+            "training_settings.md",
             "writing.md",
         )
     ),
@@ -162,8 +164,8 @@ def test_training_page_names_every_setting_with_its_default(target: str) -> None
     from ragqa.training import settings
     from ragqa.training.schedule import Schedule
 
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    shared, *parts = re.split(r"^### Settings of the (\w+)$", text, flags=re.MULTILINE)
+    text = (ROOT / "docs" / "training_settings.md").read_text(encoding="utf-8")
+    shared, *parts = re.split(r"^## Settings of the (\w+)$", text, flags=re.MULTILINE)
     own = dict(zip(parts[::2], parts[1::2], strict=True))[target].partition("\n##")[0]
     rows = re.compile(r"^\| `([\w.]+)` \| `?([^|`]+?)`? \|", re.MULTILINE)
     stated = {**dict(rows.findall(shared)), **dict(rows.findall(own))}

@@ -106,7 +106,7 @@ def test_a_setting_that_does_not_fit_is_one_line(ragqa: Any, questions: Path) ->
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line == (
-        "ragqa: hold_out = 'papers'; accepted: 'documents' or 'questions'; try: docs/training.md lists each setting"
+        "ragqa: hold_out = 'papers'; accepted: 'documents' or 'questions'; try: docs/training_settings.md lists each setting"
     )
 
 

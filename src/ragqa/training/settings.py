@@ -24,7 +24,7 @@ from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.splitting import Unit
 
-LISTED = "docs/training.md lists each setting"
+LISTED = "docs/training_settings.md lists each setting"
 
 ORIGIN = "origin"
 """In the context of a validation: where the settings come from, " in FILE"."""
