@@ -21,6 +21,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from ragqa import backbone, data
 from ragqa.data import squad
 from ragqa.devices import choose_device, cpu_model
 from ragqa.models import attention
-from ragqa.training.allocator import keep_freed_memory
+from ragqa.training.allocator import freed_memory_kept
 from ragqa.types import Example
 
 RESULT = Path(__file__).parent / "results" / "trainer.json"
@@ -82,8 +83,6 @@ def trainer(examples: list[Example], folder: Path, way: str) -> dict[str, float]
     )
 
     dynamic = way != "trainer"
-    if way == QUICK:
-        keep_freed_memory()
     source = backbone.builtin_path()
     tokenizer = AutoTokenizer.from_pretrained(source)
     encoded = tokenizer(
@@ -131,7 +130,8 @@ def trainer(examples: list[Example], folder: Path, way: str) -> dict[str, float]
         train_dataset=rows,
         data_collator=DataCollatorWithPadding(tokenizer) if dynamic else default_data_collator,
     )
-    finished = learner.train()
+    with freed_memory_kept() if way == QUICK else nullcontext():
+        finished = learner.train()
     learner.save_model(str(folder / "model"))
     tokenizer.save_pretrained(str(folder / "model"))
     return {"questions_per_second": round(len(examples) / finished.metrics["train_runtime"], 2)}

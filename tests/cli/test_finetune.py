@@ -1,6 +1,7 @@
 """`ragqa finetune` from a file of questions to a reader that answers, as a user meets it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,86 @@ def test_a_run_ends_with_a_table_and_a_reader_that_answers(
     assert "harbour" in answered.out
 
 
+def trained_parameters(done: Any) -> int:
+    """What a dry run says it would train."""
+    assert done.code == 0, done.err
+    return int(re.search(r"trained parameters (\d+)", done.err)[1])  # type: ignore[index]
+
+
+def test_freezing_and_tunings_of_the_command_line_train_less(ragqa: Any, questions: Path) -> None:
+    def asked(*options: str) -> int:
+        return trained_parameters(
+            ragqa("finetune", "reader", "--data", str(questions), "--dry-run", *options)
+        )
+
+    whole, top, head = asked(), asked("--train-top", "1"), asked("--train-top", "0")
+    assert whole > 5 * top > 5 * head > 0
+    assert head < asked("--tuning", "bitfit") < asked("--tuning", "lora") < whole
+    frozen = asked("--freeze", "embeddings,layers.0-4")
+    assert frozen == top
+
+
+def test_a_search_is_planned_and_a_retriever_says_what_becomes_of_the_index(
+    ragqa: Any, questions: Path, tmp_path: Path
+) -> None:
+    data = ("--data", str(questions), "--output", str(tmp_path / "run"))
+    planned = ragqa("finetune", "retriever", *data, "--search", "3", "--dry-run")
+    assert planned.code == 0
+    assert re.search(r"search 3  steps each \d+  estimated minutes", planned.err)
+    config = tmp_path / "run.yaml"
+    config.write_text("schedule: {epochs: 1, max_steps: 2}\n", encoding="utf-8")
+    done = ragqa("finetune", "retriever", *data, "--both-sides", "--config", str(config))
+    assert done.code == 0, done.err
+    assert f"ragqa index PATH --reembed --set encoder.model={tmp_path}/run/model" in done.out
+    again = ragqa("finetune", "retriever", *data, "--both-sides", "--config", str(config), "--resume")
+    assert again.code == 0, again.err
+    assert "goes on after step 2" in again.err
+
+
+def test_tunings_are_compared_in_one_table(ragqa: Any, questions: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("hard_negatives: 0\nschedule: {epochs: 1, max_steps: 2}\n", encoding="utf-8")
+    done = ragqa(
+        "finetune",
+        "compare",
+        "--data",
+        str(questions),
+        "--config",
+        str(config),
+        "--output",
+        str(tmp_path / "runs"),
+        "--tunings",
+        "full,bitfit",
+    )
+    assert done.code == 0, done.err
+    head, columns, before, full, bitfit = done.out.splitlines()
+    assert head == "3 test questions"
+    assert columns.split() == ["F1", "exact", "match", "trained", "seconds", "MiB", "MB"]
+    assert before.split()[0] == "before"
+    assert (full.split()[0], bitfit.split()[0]) == ("full", "bitfit")
+    assert float(bitfit.split()[-1]) < 1 < float(full.split()[-1])
+
+
+def test_pretraining_and_joint_training_tell_what_they_would_do(
+    ragqa: Any, questions: Path, tmp_path: Path
+) -> None:
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    records = [json.loads(line) for line in questions.read_text().splitlines()[:36]]
+    for number, record in enumerate(records):
+        (documents / f"{number}.md").write_text(record["passage"], encoding="utf-8")
+    planned = ragqa("pretrain", str(documents), "--dry-run", "--output", str(tmp_path / "run"))
+    assert "training questions 33  validation questions 3" in planned.err
+    assert trained_parameters(planned) > 10**7
+    index, pairs = str(tmp_path / "index"), tmp_path / "pairs.jsonl"
+    assert ragqa("index", str(documents), "--index", index, "--set", "encoder=hashing").code == 0
+    asked = [{key: record[key] for key in ("question", "answers")} for record in records]
+    pairs.write_text("\n".join(map(json.dumps, asked)), encoding="utf-8")
+    joint = ragqa("finetune", "joint", "--data", str(pairs), "--index", index, "--rounds", "1", "--dry-run")
+    assert joint.code == 0, joint.err
+    assert "passages 36  training questions 33  test questions 3  rounds 1" in joint.err
+
+
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--output", "x")])
 def test_without_data_the_command_says_what_it_needs(ragqa: Any, arguments: tuple[str, ...]) -> None:
     done = ragqa("finetune", "reader", *arguments)
@@ -106,7 +187,8 @@ def test_a_setting_that_does_not_fit_is_one_line(ragqa: Any, questions: Path) ->
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line == (
-        "ragqa: hold_out = 'papers'; accepted: 'documents' or 'questions'; try: docs/training_settings.md lists each setting"
+        "ragqa: hold_out = 'papers'; accepted: 'documents' or 'questions'; "
+        "try: docs/training_settings.md lists each setting"
     )
 
 

@@ -7,18 +7,36 @@ timed apart from them.
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""What mallopt(3) calls them."""
+
+_KEEPING = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: -1, _TOP_PAD: 2**28}
+"""Nothing is given back (-1: a step may free more than any number that fits here), and the heap grows in strides."""
+
+_USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17}
+"""Where glibc's own thresholds end up in a process that frees large blocks."""
 
 
-def keep_freed_memory() -> bool:
-    """Tell glibc's malloc neither to map large blocks separately nor to give memory back.
+@contextmanager
+def freed_memory_kept() -> Iterator[bool]:
+    """Tell glibc's malloc neither to map large blocks separately nor to give memory back before the end.
 
-    Returns False where the C library has no ``mallopt`` (macOS, musl); nothing is changed then.
+    Yields False where the C library has no ``mallopt`` (macOS, musl); nothing is changed then.
     """
     name = ctypes.util.find_library("c")
-    mallopt = getattr(ctypes.CDLL(name), "mallopt", None) if name else None
-    if mallopt is None:
-        return False
-    settings = ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28))
-    return all(mallopt(key, value) == 1 for key, value in settings)
+    library = ctypes.CDLL(name) if name else None
+    if library is None or not hasattr(library, "mallopt"):
+        yield False
+        return
+    try:
+        yield _set(library, _KEEPING)
+    finally:
+        _set(library, _USUAL)
+        library.malloc_trim(0)
+
+
+def _set(library: ctypes.CDLL, settings: Mapping[int, int]) -> bool:
+    return all(library.mallopt(key, value) == 1 for key, value in settings.items())

@@ -17,7 +17,7 @@ from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
 from ragqa.protocols import Tuning
 from ragqa.training import checking
-from ragqa.training.allocator import keep_freed_memory
+from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
@@ -86,7 +86,8 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
         trainer.keep(before)
     if not resume and workers.first and chosen(run.output) != prepared.schedule:
         (run.output / CHOSEN).unlink(missing_ok=True)  # of an earlier run: a resumption must not take it
-    best = trainer.train(resume=resume)
+    with freed_memory_kept():
+        best = trainer.train(resume=resume)
     report({"best_validation": round(best, 4), "measure": task.measure})
     if best == before:
         report(
@@ -174,7 +175,6 @@ def prepare(run: Run, report: Report) -> Prepared:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
-    keep_freed_memory()  # of training alone: reading and mining free more than a step needs
     trainer = Trainer(
         placed(task.model),
         task.objective,
@@ -189,7 +189,8 @@ def prepare(run: Run, report: Report) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
-    minutes = trainer.steps * trainer.seconds_per_step() / 60
+    with freed_memory_kept():  # in training alone: reading and mining free more than a step needs
+        minutes = trainer.steps * trainer.seconds_per_step() / 60
     report(
         {
             "epochs": schedule.epochs,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ragqa import durable
 from ragqa.errors import TrainingError
+from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.run import prepare
 from ragqa.training.run_folder import LAST, disk_named, require_folder, set_aside
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
@@ -127,7 +128,8 @@ def _try(run: Run, schedule: Schedule, number: int, report: Report) -> Tried:
     output = run.output / "search" / str(number)
     prepared = prepare(run.model_copy(update={"schedule": schedule, "output": output}), lambda _: None)
     try:
-        score = prepared.trainer.train(resume=False)
+        with freed_memory_kept():
+            score = prepared.trainer.train(resume=False)
     except TrainingError as fault:  # a rate so high that the loss is no number
         report({"search": number, "failed": str(fault)})
         score = float("-inf")
