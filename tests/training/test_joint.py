@@ -16,6 +16,7 @@ from ragqa.encoders.sentence_transformer import SentenceTransformerEncoder
 from ragqa.errors import ConfigError, DataError, TrainingError
 from ragqa.indexing import build_index
 from ragqa.pretrained import read_calibration
+from ragqa.training import joint
 from ragqa.training.joint import LABELS, _read, finetune_jointly, plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
@@ -144,8 +145,15 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
 
 @pytest.mark.slow
 def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
-    tmp_path: Path, questions: Path, tiny_bert: Path, first_reader: Path
+    tmp_path: Path, questions: Path, tiny_bert: Path, first_reader: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    labelled_by, honest = [], joint._label
+
+    def watched(run: JointRun, pairs: Any, search: Any, *rest: Any) -> None:
+        labelled_by.append(search.models)
+        honest(run, pairs, search, *rest)
+
+    monkeypatch.setattr(joint, "_label", watched)
     texts = [p["context"] for a in json.loads(questions.read_text())["data"] for p in a["paragraphs"]]
     said: list[dict[str, Any]] = []
     run = JointRun.model_validate(
@@ -173,6 +181,11 @@ def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
         str(first / "reader" / "model"),
         str(tiny_bert),
         str(first / "retriever" / "model"),
+    ]
+    # The second round searches and reads with what the first one trained.
+    assert [(one.encoder["model"], one.reader) for one in labelled_by] == [
+        (str(tiny_bert), str(first_reader)),
+        (str(first / "retriever" / "model"), str(first / "reader" / "model")),
     ]
 
 
