@@ -72,18 +72,19 @@ def disk_named(folder: Path) -> Iterator[None]:
 
 def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
     """Keep the state of a run that was cut, which one that begins anew in its folder would write over."""
+    last, card = folder / LAST, folder / MODEL / CARD
+    if not last.is_file() or (card.is_file() and card.stat().st_mtime_ns >= last.stat().st_mtime_ns):
+        return
     try:
-        position = position_of(folder / LAST) if (folder / LAST).is_file() else {}
+        step = position_of(last)["step"]
     except TrainingError:  # nothing could go on from it
-        position = {}
-    if position.get("finished", True):  # an older version says nothing of it
         return
     aside = folder / ASIDE
     aside.mkdir(exist_ok=True)
     for name in (LAST, BEST):
         if (folder / name).is_file():
             (folder / name).replace(aside / name)
-    cut = f"a run that was cut after step {position['step']}, with which --resume would have gone on"
+    cut = f"a run that was cut after step {step}, with which --resume would have gone on"
     report({"set aside": f"{aside}: {cut}"})
 
 

@@ -190,7 +190,7 @@ class Trainer:
                     raise KeyboardInterrupt
         if self._stopped:
             self.report({"step": self.step, "stopped": f"{self.stale} validations without a better score"})
-        self._save(finished=True)
+        self._save()
         return self.best
 
     def _next(self) -> list[list[Any]]:
@@ -307,7 +307,7 @@ class Trainer:
         finally:
             self.weights.load(current)
 
-    def _save(self, *, finished: bool = False) -> None:
+    def _save(self) -> None:
         """One atomic checkpoint: weights, their average, both AdamW moments and the step count."""
         if not self.workers.first:
             return
@@ -323,7 +323,6 @@ class Trainer:
             "schedule": self.schedule.model_dump(),
             "identity": self.identity,
             "diverged": self._diverged,
-            "finished": finished,
         }
         _write(self._checkpoint, tensors, {"position": json.dumps(position)})
 
