@@ -61,10 +61,10 @@ def load_class(kind: str, name: str) -> type[Any]:
     return found
 
 
-def options(kind: str, name: str) -> list[str]:
-    """The options of a plugin: the keyword-only parameters of its constructor."""
+def options(kind: str, name: str) -> dict[str, Any]:
+    """The options of a plugin, each with its default: the keyword-only parameters of its constructor."""
     parameters = inspect.signature(load_class(kind, name)).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def check_options(kind: str, spec: Mapping[str, Any]) -> None:

@@ -42,11 +42,16 @@ def config_page() -> str:
     lines += ["| setting | default | meaning |", "|---|---|---|"]
     lines += _rows(Config, "")
     for kind in dict.fromkeys(PLUGIN_SECTIONS.values()):
-        lines += ["", f"## {kind}", "", "| name | what | options |", "|---|---|---|"]
+        lines += ["", f"## {kind}", "", "| name | what | options, with their defaults |", "|---|---|---|"]
         for name in plugins.names(kind):
-            options = ", ".join(f"`{option}`" for option in plugins.options(kind, name)) or "none"
+            options = ", ".join(_option(*pair) for pair in plugins.options(kind, name).items()) or "none"
             lines.append(f"| `{name}` | {plugins.summary(kind, name)} | {options} |")
     return "\n".join(lines) + "\n"
+
+
+def _option(name: str, default: object) -> str:
+    shown = "none" if default is None else default if isinstance(default, str) else json.dumps(default)
+    return f"`{name}` {shown}".rstrip()
 
 
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:
