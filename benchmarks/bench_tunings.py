@@ -2,8 +2,8 @@
 
     python benchmarks/bench_tunings.py [--questions N]
 
-Each trains a reader with fresh heads on N questions of SQuAD v1.1 train, one epoch, one after the other in a process, as
-`ragqa finetune compare` does; how well they learn is another question, which takes 20,000 questions and is answered
+Each trains a reader with fresh heads on N questions of SQuAD v1.1 train, one epoch, one after the other in a process,
+as `ragqa finetune compare` does; how well they learn is another question, which takes 20,000 questions and is answered
 in benchmarks/results/tunings.json. Questions/s are those of the training loop, memory in MiB is the greatest that the
 process held while that tuning trained and was judged. Writes benchmarks/results/tunings_cost.json.
 """
