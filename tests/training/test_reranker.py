@@ -105,6 +105,22 @@ def test_training_learns_to_tell_passages_apart_and_fits_the_weight(
     assert stored["spread"] > 0
 
 
+def test_a_reranker_that_gains_nothing_says_so(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    said: list[dict[str, Any]] = []
+    still = {
+        "epochs": 1,
+        "max_steps": 1,
+        "batch_groups": 12,
+        "learning_rate": 1e-9,
+        "head_learning_rate": 1e-9,
+    }
+    path = described(tmp_path, tiny_bert, questions, test_documents=0, schedule=still)
+    finetune(load_run(path, RerankerRun), resume=False, report=said.append)
+    (weight,) = [values["weight"] for values in said if "weight" in values]
+    assert any("no gain" in values for values in said) is (weight == 0)
+    assert weight == 0  # nothing was learned
+
+
 @pytest.mark.parametrize("name", plugins.names("tuning"))
 def test_every_tuning_is_served_as_it_was_trained(
     name: str, tmp_path: Path, tiny_bert: Path, questions: Path

@@ -149,6 +149,8 @@ def _fit(folder: Path, held_out: _Ranked, objective: PairObjective, report: Repo
             "without": round(float(means[0]), 4),
         }
     )
+    if chosen == 0:
+        report({"no gain": "no better than the order of the retrievers, which this reranker leaves as it is"})
 
 
 def _compare(
