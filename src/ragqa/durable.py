@@ -9,7 +9,13 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES}
+PARTIAL, BEFORE = ".partial", ".before"
+"""What is added to a name while its file or folder is written, and to that of the folder which it replaced."""
+
+_DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES),
+    *(errno.EBUSY, errno.ENOTEMPTY),  # a folder that cannot be replaced: a mount point, say
+}
 _SQLITE_DISK_ERRORS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _FULL_DISK_BYTES = 64 * 1024
 
@@ -54,7 +60,7 @@ def remove(path: Path) -> None:
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A place to write a file to, which takes the place of ``path`` when that went well, and is removed else."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
         yield partial
         with partial.open("rb") as file:
@@ -69,17 +75,23 @@ def whole(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of ``path`` when that went well, and is removed else.
 
-    What stood there before stays beside it, as ``path.before``.
+    What stood there before stays beside it, as ``path.before``; where the exchange fails, nothing has changed.
     """
-    partial, before = (path.with_name(f"{path.name}.{end}") for end in ("partial", "before"))
+    partial, before = (path.with_name(f"{path.name}{end}") for end in (PARTIAL, BEFORE))
     remove(partial)
     make_folder(partial)
     try:
         yield partial
-        if path.exists():
+        there = os.path.lexists(path)
+        if there:
             remove(before)
             os.replace(path, before)
-        os.replace(partial, path)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            if there:
+                os.replace(before, path)
+            raise
         sync_folder(path.parent)
     except BaseException:
         remove(partial)

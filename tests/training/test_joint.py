@@ -17,7 +17,7 @@ from ragqa.errors import ConfigError, DataError, TrainingError
 from ragqa.indexing import build_index
 from ragqa.pretrained import read_calibration
 from ragqa.training import joint
-from ragqa.training.joint import LABELS, _read, finetune_jointly, plan_jointly
+from ragqa.training.joint import LABELS, _identity, _read, finetune_jointly, plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.run_folder import LAST
@@ -261,6 +261,22 @@ def test_a_question_that_comes_again_is_not_learned_and_tested(
     assert not tested & learned
     assert len(training) == len({(e.query.text.casefold(), e.answers) for e in training})
     assert len(tested | learned) == 36
+
+
+def test_rates_and_places_do_not_make_another_run_and_a_mining_configuration_does(
+    tmp_path: Path, pairs: Path, index: Path
+) -> None:
+    def identity(**reader: Any) -> str:
+        values = {"data": pairs, "index": index, "output": tmp_path / "run", "reader": reader}
+        return _identity(JointRun.model_validate(values))
+
+    config = tmp_path / "own.yaml"
+    config.write_text("encoder: {name: hashing}\n", encoding="utf-8")
+    mining = {"retriever": "hybrid", "config": str(config)}
+    assert identity() == identity(schedule={"learning_rate": 1e-5}) != identity(hard_negatives=1)
+    before = identity(mining=mining)
+    config.write_text("encoder: {name: hashing, dimensions: 9}\n", encoding="utf-8")
+    assert identity(mining=mining) != before
 
 
 def test_a_run_may_write_to_the_folder_that_one_stands_in(

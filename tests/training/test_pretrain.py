@@ -111,6 +111,14 @@ def test_a_run_inside_its_documents_reads_nothing_of_its_own_and_goes_on(
     finetune(run, resume=True, report=lambda _: None)
 
 
+def test_an_output_that_holds_the_documents_is_refused(
+    tmp_path: Path, tiny_bert: Path, documents: Path
+) -> None:
+    path = described(tmp_path, tiny_bert, documents, output=str(documents))
+    with pytest.raises(TrainingError, match=r"the output .* holds what is read"):
+        plan(load_run(path, PretrainRun), lambda _: None)
+
+
 def test_of_a_single_document_passages_are_put_aside(
     tmp_path: Path, tiny_bert: Path, documents: Path
 ) -> None:

@@ -406,6 +406,43 @@ def test_a_run_that_begins_anew_keeps_what_a_cut_one_had_learned_and_the_model_b
     for name in ("README.md", "model.safetensors"):
         assert (run.output / "model.before" / name).read_bytes() == (trained / name).read_bytes()
         assert (run.output / "model" / name).read_bytes() != (trained / name).read_bytes()
+    # Moved back, it goes on; another one that is cut finds a place of its own.
+    (run.output / "last.safetensors").unlink()
+    monkeypatch.setattr(Trainer, "_update", cut)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run, resume=True, report=said.append)
+    assert any("no checkpoint here, but one in" in values.get("goes_on", "") for values in said)
+    monkeypatch.setattr(Trainer, "_update", update)
+    finetune(run, resume=False, report=lambda _: None)
+    assert (run.output / "unfinished1" / "last.safetensors").is_file()
+    assert (run.output / "unfinished" / "last.safetensors").read_bytes() == left
+
+
+def test_a_comparison_that_fails_leaves_the_trained_model(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ragqa.training.targets.reader._compare", failing)
+    run = load_run(described(tmp_path, tiny_bert, questions, schedule={"epochs": 1}), ReaderRun)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run, resume=False, report=lambda _: None)
+    load_span(run.output / "model")
+    monkeypatch.undo()
+    finished = finetune(run, resume=True, report=lambda _: None)
+    assert finished.comparison is not None
+    assert (run.output / "model" / "README.md").is_file()
+
+
+def test_a_model_that_stands_where_the_one_before_will_be_is_not_lost(
+    trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    before = tmp_path / "run" / "model.before"
+    shutil.copytree(trained, before)
+    run = load_run(described(tmp_path, tiny_bert, questions, start_from=str(before)), ReaderRun)
+    with pytest.raises(TrainingError, match="would be overwritten by what is made from it"):
+        plan(run, lambda _: None)
 
 
 def test_a_confidence_is_fitted_on_what_the_model_was_not_trained_on(

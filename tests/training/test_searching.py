@@ -8,7 +8,7 @@ import torch
 
 from ragqa.errors import TrainingError
 from ragqa.training import searching
-from ragqa.training.run import finetune
+from ragqa.training.run import finetune, prepare
 from ragqa.training.run_folder import LAST
 from ragqa.training.schedule import CHOSEN, Schedule
 from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
@@ -79,6 +79,18 @@ def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
     assert len(tried) == 2
     assert settled(run, 2, quiet.append, resume=True) == (found, [])
     assert settled(run, None, quiet.append, resume=True) == (found, [])
+    # Rates that are given take its place only where it led to a loss that was no number.
+    slower = run.model_copy(update={"schedule": Schedule(learning_rate=1e-5)})
+    assert settled(slower, None, quiet.append, resume=True) == (
+        slower.model_copy(update={"schedule": found.schedule}),
+        [],
+    )
+    prepared = prepare(found, quiet.append)
+    prepared.trainer._diverged = True
+    prepared.trainer._save()
+    gone_on, _ = settled(slower, None, quiet.append, resume=True)
+    assert found.schedule is not None
+    assert gone_on.schedule == found.schedule.model_copy(update={"learning_rate": 1e-5})
     # Only a run that begins forgets it, not one that is refused before.
     (run.output / LAST).write_bytes(b"kept")
     refused = run.model_copy(update={"validation_documents": 99})

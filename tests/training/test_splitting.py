@@ -1,5 +1,7 @@
 """Documents stay whole, and every question is in one part."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,5 +85,9 @@ def test_a_negative_from_a_held_out_document_is_not_read_in_training() -> None:
     aside = {"1", parts.test[0].positives[0].doc_id}
     assert {p.doc_id for e in parts.training for p in e.hard_negatives} == set("012345") - aside
     assert all(len(e.hard_negatives) == 6 for e in (*parts.validation, *parts.test))
+    several = [replace(e, positives=(*e.positives, passage("1")), shares=(0.6, 0.4)) for e in examples]
+    parts = divide(several, ["1"], 1, seed=13)
+    assert all(len(e.positives) == len(e.shares) == 1 for e in parts.training)
+    assert all(len(e.positives) == len(e.shares) == 2 for e in (*parts.validation, *parts.test))
     alike = divide(examples, 1, 1, seed=13, unit="questions")
     assert all(len(e.hard_negatives) == 6 for e in alike.training)

@@ -503,7 +503,9 @@ def test_a_run_is_judged_once_an_epoch_unless_its_schedule_says_when(start: Star
     trainer.schedule = Schedule(batch_groups=12)
     assert trainer.validate_steps == trainer.steps_per_epoch == 3
     trainer.steps_per_epoch = 10_000
-    assert trainer.validate_steps == 500
+    assert trainer.validate_steps == 2000  # a tenth of two epochs
+    trainer.steps_per_epoch = 300
+    assert trainer.validate_steps == 100
     trainer.schedule = Schedule(validate_steps=7)
     assert trainer.validate_steps == 7
 

@@ -152,14 +152,16 @@ def _placed_together(examples: Sequence[Example]) -> list[Example]:
             known[key] = replace(passage, start=start, end=start + len(passage.text))
         return known[key]
 
-    return [
-        replace(
-            e,
-            positives=tuple(place(p) for p in e.positives),
-            hard_negatives=tuple(place(p) for p in e.hard_negatives),
-        )
-        for e in examples
-    ]
+    return jsonl.with_known_negatives(
+        [
+            replace(
+                e,
+                positives=tuple(place(p) for p in e.positives),
+                hard_negatives=tuple(place(p) for p in e.hard_negatives),
+            )
+            for e in examples
+        ]
+    )
 
 
 def corpus(paths: Sequence[Path], examples: Sequence[Example]) -> list[Passage]:

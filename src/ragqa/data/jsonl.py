@@ -95,12 +95,13 @@ def load(path: Path, on_bad: OnBad = refuse, *, needs_passage: bool = True) -> l
         lambda line, number: _example(record(Record, line), number, documents, needs_passage),
         on_bad,
     )
-    return _with_known_negatives(examples)
+    return with_known_negatives(examples)
 
 
-def _with_known_negatives(examples: Sequence[Example]) -> list[Example]:
+def with_known_negatives(examples: Sequence[Example]) -> list[Example]:
     """A negative that is the passage of another line is that passage, not a copy of it."""
-    known = {p.text: p for e in examples for p in e.positives}
+    asked = (passage for e in examples for passage in (*e.hard_negatives[:1], *e.positives))
+    known = {p.text: p for p in asked if not p.doc_id.endswith(_NEGATIVES)}
     return [
         replace(
             e,

@@ -58,7 +58,7 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
         except (ConfigError, TrainingError) as fault:
             if name == names[-1] and not found:
                 raise
-            report({"tuning": name, "left out": str(fault)})
+            report({"tuning": name, "left out": fault.found})
     return found
 
 

@@ -31,7 +31,7 @@ from ragqa.training.labelling import Tally, label, line
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
-from ragqa.training.schedule import Schedule
+from ragqa.training.schedule import CHOSEN, Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
@@ -104,7 +104,7 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
     if not resume:
         for last in run.output.glob(f"round_*/*/{LAST}"):
-            set_aside(last.parent, report)
+            set_aside(last.parent, CHOSEN, report)
         for finished in (
             *run.output.glob(f"round_*/{LABELS}"),
             *run.output.glob(f"round_*/*/{MODEL}/{CARD}"),
@@ -123,6 +123,10 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
 def _identity(run: JointRun) -> str:
     """What must be the same for a run to go on: its settings, its data, the index and the models it begins with."""
     settings = run.model_dump(mode="json", exclude={"data", "output", "index"})
+    for part in ("retriever", "reader"):  # each run of a round looks after its own
+        settings[part].pop("schedule", None)
+    parts = (run.retriever_run(run.data[0], run.output), run.reader_run(run.data[0], run.output))
+    besides = [file for one in parts for file in one.files() if file not in one.data]
     index = ""
     if run.index is not None:
         with open_generation(run.index) as generation:
@@ -130,7 +134,7 @@ def _identity(run: JointRun) -> str:
     models = [backbone.resolve(_backbone(run)), pretrained.reader_folder(_first_reader(run))]
     identity = {
         "settings": settings,
-        "data": content_digest(run.data),
+        "data": content_digest([*run.data, *besides]),
         "index": index,
         "models": [backbone.digest(folder) for folder in models],
     }

@@ -78,7 +78,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     prepared = prepare(run, report)
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
     if not resume and workers.first:
-        set_aside(run.output, report)
+        set_aside(run.output, CHOSEN, report)
     before = None
     if task.goes_on and not (resume and trainer.begun):
         before = trainer.score()
@@ -97,29 +97,22 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     if not workers.first:
         return Finished(target, None)
     with durable.whole_folder(target) as partial:
-        comparison = _written(prepared, partial, best, report)
-    return Finished(target, comparison)
-
-
-def _written(prepared: Prepared, target: Path, best: float, report: Report) -> Comparison | None:
-    """Fill the folder ``target`` with the best weights and all that goes with them."""
-    run, task = prepared.run, prepared.task
-    task.save(target, checkpoints.load_tensors(run.output / BEST), best)
-    report({"megabytes": round(megabytes(target), 2)})
-    resolved = run.model_copy(update={"schedule": prepared.schedule})
-    (target / RESOLVED).write_text(
-        json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
-    task.finish(target)
+        task.save(partial, checkpoints.load_tensors(run.output / BEST), best)
+        report({"megabytes": round(megabytes(partial), 2)})
+        resolved = run.model_copy(update={"schedule": prepared.schedule})
+        (partial / RESOLVED).write_text(
+            json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
+        )
+        task.finish(partial)
     comparison = task.compare(target)
     (target / CARD).write_text(
         model_card(run, prepared.schedule, prepared.split, task.measure, best, comparison), encoding="utf-8"
     )
-    return comparison
+    return Finished(target, comparison)
 
 
 def megabytes(model: Path) -> float:
-    """Of the weights in a folder; what LoRA and prompts are exported to holds the same again, for other libraries."""
+    """Of the weights in a folder, without what is there once more for other libraries."""
     weights = (f for f in model.rglob("model.safetensors") if PEFT not in f.relative_to(model).parts)
     return sum(file.stat().st_size for file in weights) / 1e6
 
@@ -150,13 +143,20 @@ def _held_out_as_trained(run: ReaderRun, folder: Path) -> ReaderRun:
     if not path.is_file():
         return run
     trained = json.loads(path.read_text(encoding="utf-8"))
-    if [Path(name).name for name in trained["data"]] != [file.name for file in run.data]:
+    files = [Path(name) for name in trained["data"]]
+    moved = [file.resolve() for file in files] != [file.resolve() for file in run.data]
+    named = isinstance(trained.get("validation_documents"), list)  # documents of those very files
+    if [file.name for file in files] != [file.name for file in run.data] or (moved and named):
         return run
-    return run.changed(**{name: trained[name] for name in _SPLIT if name not in run.model_fields_set})
+    kept = {name: trained[name] for name in _SPLIT if name in trained and name not in run.model_fields_set}
+    return run.changed(**kept)
 
 
-def prepare(run: Run, report: Report) -> Prepared:
+def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
     """Everything before the first step, reported: questions, trained weights, steps and minutes.
+
+    Args:
+        folder: where the state of training goes; default: the run's own.
 
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
@@ -180,7 +180,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         task.objective,
         task.training,
         schedule,
-        run.output,
+        folder or run.output,
         dtype=torch.bfloat16
         if devices.choose_precision("auto", devices.choose_device("auto")) == "bf16"
         else torch.float32,
@@ -210,7 +210,8 @@ def _target(run: Run) -> Any:
 
 def _identity(run: Run) -> str:
     """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
-    settings = run.model_dump(mode="json", exclude={"data", "output", "schedule", "teachers"})
+    apart = dict.fromkeys(("data", "output", "schedule", "teachers"), True)
+    settings = run.model_dump(mode="json", exclude={**apart, "mining": {"config"}})
     read = content_digest(run.files())
     models = [
         backbone.digest(backbone.resolve(run.backbone)),

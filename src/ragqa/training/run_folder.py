@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 """Where a run can go on, and the weights that were judged best."""
 
 ASIDE = "unfinished"
-"""Both, of a run that was cut there before this one began anew."""
+"""Both, of a run that was cut there before this one began anew; of several each has a number behind the name."""
+
+RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
+"""What may be lower in a run that goes on from the step at which its loss was no number."""
 
 MODEL, RESOLVED, CARD = "model", "run.json", "README.md"
 """The folder that serves, and in it the settings that it was trained with, and what it is: written last."""
@@ -34,12 +38,14 @@ def require_own(output: Path, models: Sequence[str]) -> None:
     """Keep a model from being replaced by what is made from it.
 
     Raises:
-        TrainingError: the model of ``output`` is one of those that it is made from; or a file is there.
+        TrainingError: the model of ``output``, or the one before it, is one of those that it is made from; or a file
+            is there.
     """
     require_folder(output)
-    target = (output / MODEL).resolve()
+    replaced = [(output / name).resolve() for name in (MODEL, f"{MODEL}{durable.BEFORE}")]
     for name in models:
-        if Path(name).resolve() == target:
+        path = Path(name).resolve()
+        if any(place in (path, *path.parents) for place in replaced):
             raise TrainingError(
                 f"the model {name} would be overwritten by what is made from it",
                 accepted="an output of its own",
@@ -70,8 +76,12 @@ def disk_named(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
-    """Keep the state of a run that was cut, which one that begins anew in its folder would write over."""
+def set_aside(folder: Path, besides: str, report: Callable[[dict[str, Any]], None]) -> None:
+    """Keep the state of a run that was cut, which one that begins anew in its folder would write over.
+
+    Args:
+        besides: a file below the folder that it needs to go on, if there is one.
+    """
     last, card = folder / LAST, folder / MODEL / CARD
     if not last.is_file() or (card.is_file() and card.stat().st_mtime_ns >= last.stat().st_mtime_ns):
         return
@@ -79,13 +89,28 @@ def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
         step = position_of(last)["step"]
     except TrainingError:  # nothing could go on from it
         return
-    aside = folder / ASIDE
-    aside.mkdir(exist_ok=True)
-    for name in (LAST, BEST):
+    names = (f"{ASIDE}{number or ''}" for number in count())
+    aside = next(place for name in names if not (place := folder / name).exists())
+    for name in (LAST, BEST, besides):
         if (folder / name).is_file():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(aside / name)
-    cut = f"a run that was cut after step {step}, with which --resume would have gone on"
-    report({"set aside": f"{aside}: {cut}"})
+    back = f"with its files back in {folder}, --resume goes on with it"
+    report({"set aside": f"{aside}: a run that was cut after step {step}; {back}"})
+
+
+def elsewhere(folder: Path) -> str:
+    """Where the state of a cut run lies that was set aside, as the end of a sentence."""
+    aside = sorted(folder.glob(f"{ASIDE}*"))
+    return f" here, but one in {aside[-1]}" if aside else " yet"
+
+
+def diverged(folder: Path) -> bool:
+    """Whether the run in the folder ended with a loss that was no number; what cannot be read tells nothing."""
+    try:
+        return (folder / LAST).is_file() and bool(position_of(folder / LAST).get("diverged"))
+    except TrainingError:
+        return False
 
 
 def position_of(path: Path) -> dict[str, Any]:

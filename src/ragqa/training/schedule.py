@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST_UNJUDGED = 500
-"""Steps between two validations, where the run does not say."""
+LEAST_UNJUDGED = 100
+"""Steps between two validations, at least, unless an epoch has fewer or the run says how many."""
 
 
 class Schedule(BaseModel):
@@ -40,7 +40,7 @@ class Schedule(BaseModel):
     seed: int = Field(13, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
     validate_steps: int | None = Field(
-        None, ge=1, description=f"default: once an epoch, and every {MOST_UNJUDGED} at least"
+        None, ge=1, description="default: an epoch, or a tenth of the run where that is less"
     )
 
     def rate_at(self, step: int, steps: int) -> float:

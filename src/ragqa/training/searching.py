@@ -9,7 +9,7 @@ from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.run import prepare
-from ragqa.training.run_folder import LAST, disk_named, require_folder, set_aside
+from ragqa.training.run_folder import LAST, RATES, disk_named, diverged, require_folder, set_aside
 from ragqa.training.schedule import CHOSEN, Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
@@ -41,14 +41,16 @@ def rates(usual: float, tries: int) -> list[float]:
 def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tuple[Run, list[Tried]]:
     """``run`` with the schedule that ``tries`` tries chose, now or before it was cut, and the tries made now.
 
-    A run that is resumed goes on with what was chosen; one that has begun without a search is not searched.
+    A run that is resumed goes on with what was chosen, or with the rates that are given where that led to no number;
+    one that has begun without a search is not searched.
 
     Raises:
         TrainingError: see ``search``.
     """
     require_folder(run.output)
     if resume and (schedule := chosen(run.output)) is not None:
-        return run.model_copy(update={"schedule": schedule}), []
+        lower = {k: v for k, v in run.given_schedule.items() if k in RATES} if diverged(run.output) else {}
+        return run.model_copy(update={"schedule": schedule.model_copy(update=lower)}), []
     begun = resume and (run.output / LAST).is_file()
     return (run, []) if begun or tries is None else search(run, tries, report)
 
@@ -93,7 +95,7 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     report = Workers.joined().voice(report)
     first = prepare(run, report)
     if Workers.joined().first:  # what an earlier run in this folder left
-        set_aside(run.output, report)
+        set_aside(run.output, CHOSEN, report)
         for name in (CHOSEN, LAST):
             (run.output / name).unlink(missing_ok=True)
     usual, steps = first.schedule, _steps(first.trainer.steps)
@@ -126,12 +128,12 @@ def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:
 
 def _try(run: Run, schedule: Schedule, number: int, report: Report) -> Tried:
     output = run.output / "search" / str(number)
-    prepared = prepare(run.model_copy(update={"schedule": schedule, "output": output}), lambda _: None)
+    prepared = prepare(run.model_copy(update={"schedule": schedule}), lambda _: None, output)
     try:
         with freed_memory_kept():
             score = prepared.trainer.train(resume=False)
     except TrainingError as fault:  # a rate so high that the loss is no number
-        report({"search": number, "failed": str(fault)})
+        report({"search": number, "failed": fault.found.partition(";")[0]})
         score = float("-inf")
     if Workers.joined().first:
         durable.remove(output)  # only its score is needed

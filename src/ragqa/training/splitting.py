@@ -7,6 +7,7 @@ other. Questions tell how it does when the same documents are asked about again.
 import random
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Literal
 
 from ragqa.errors import TrainingError
@@ -100,9 +101,17 @@ def divide(
 
 
 def _without_texts_of(held_out: Container[str], example: Example) -> Example:
-    """A question about another document, without the negatives from held-out ones: training must not read them."""
-    kept = tuple(passage for passage in example.hard_negatives if passage.doc_id not in held_out)
-    return example if len(kept) == len(example.hard_negatives) else replace(example, hard_negatives=kept)
+    """A question about another document, without what else it names of held-out ones: training must not read them."""
+    right = [p.doc_id not in held_out for p in example.positives]
+    wrong = [p.doc_id not in held_out for p in example.hard_negatives]
+    if all((*right, *wrong)):
+        return example
+    return replace(
+        example,
+        positives=tuple(compress(example.positives, right)),
+        shares=tuple(compress(example.shares, right)),
+        hard_negatives=tuple(compress(example.hard_negatives, wrong)),
+    )
 
 
 def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:

@@ -22,17 +22,14 @@ from ragqa.training.averaging import Average
 from ragqa.training.interrupting import asked_to_stop
 from ragqa.training.layers import depth, rate_factor
 from ragqa.training.precision import MasterWeights
-from ragqa.training.run_folder import BEST, LAST, position_of
-from ragqa.training.schedule import MOST_UNJUDGED, Schedule, bucketed_batches, pieces
+from ragqa.training.run_folder import BEST, LAST, RATES, elsewhere, position_of
+from ragqa.training.schedule import LEAST_UNJUDGED, Schedule, bucketed_batches, pieces
 from ragqa.training.workers import Workers
 from ragqa.types import Example
 
 MOST_TOKENS = 24_576
 """Read at once, with gradients: some 5 GB of activations in a small encoder. Few batches are larger: long passages with
 every one of several options."""
-
-_RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
-"""What may be lower in a run that goes on from the step at which its loss was no number."""
 
 
 class Objective(Protocol):
@@ -98,7 +95,9 @@ class Trainer:
     @property
     def validate_steps(self) -> int:
         """Steps between two validations."""
-        return self.schedule.validate_steps or min(MOST_UNJUDGED, self.steps_per_epoch)
+        return self.schedule.validate_steps or min(
+            self.steps_per_epoch, max(LEAST_UNJUDGED, self.steps // 10)
+        )
 
     def seconds_per_step(self, batches: int = 4) -> float:
         """Measured on batches of every length; trains nothing."""
@@ -148,8 +147,8 @@ class Trainer:
         report_steps = min(50, max(1, steps // 40))
         if resume:
             self._load()
-            where = f"after step {self.step}" if self.begun else "from the beginning: no checkpoint yet"
-            self.report({"goes_on": where})
+            nothing = f"from the beginning: no checkpoint{elsewhere(self.folder)}"
+            self.report({"goes_on": f"after step {self.step}" if self.begun else nothing})
         elif self.workers.first:
             # That of an earlier run: a resumption must not take it for its own.
             self._checkpoint.unlink(missing_ok=True)
@@ -335,7 +334,7 @@ class Trainer:
         position = position_of(path)
         with safe_open(path, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
-        free = _RATES if position.get("diverged") else frozenset[str]()
+        free = RATES if position.get("diverged") else frozenset[str]()
         _check_schedule(position["schedule"], self.schedule.model_dump(), path, free)
         trained = {key.removeprefix("weight/") for key in tensors if key.startswith("weight/")}
         if position.get("identity", self.identity) != self.identity or trained != self.weights.masters.keys():

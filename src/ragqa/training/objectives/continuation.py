@@ -22,11 +22,15 @@ class TokenRow:
     def length(self) -> int:
         return len(self.ids)
 
+    @property
+    def rows(self) -> int:
+        return 1
+
 
 class ContinuationObjective:
     """Makes rows of tokens from passages, batches from them, and the loss of a batch."""
 
-    by_group = False
+    by_group = True
 
     def __init__(self, tokenizer: Any, *, smoothing: float = 0.0) -> None:
         self._tokenizer, self._smoothing = tokenizer, smoothing

@@ -39,6 +39,10 @@ class WritingGroup:
     def length(self) -> int:
         return len(self.prompt) + len(self.answer)
 
+    @property
+    def rows(self) -> int:
+        return 1
+
 
 @dataclass(frozen=True, slots=True)
 class WritingBatch:
@@ -60,7 +64,7 @@ class WritingObjective:
         reward, reward_share: see above.
     """
 
-    by_group = False
+    by_group = True
 
     def __init__(
         self,

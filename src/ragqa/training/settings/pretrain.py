@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ragqa.discovery import Found, discover
+from ragqa.errors import TrainingError
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.common import Run
@@ -47,8 +48,15 @@ class PretrainRun(Run):
 
         Raises:
             UsageError: a path that is not there.
+            TrainingError: the output is a folder that is read as a whole.
         """
         own = self.output.resolve()
+        if any(own in (root.resolve(), *root.resolve().parents) for root in self.data):
+            raise TrainingError(
+                f"the output {self.output} holds what is read",
+                accepted="a folder of its own, which may lie among the documents",
+                next_step=f"--output {self.output / 'runs'}",
+            )
         return [one for one in discover(self.data).files if own not in one.path.resolve().parents]
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:

@@ -50,6 +50,8 @@ class RetrieverRun(Run):
     def _mined_for_both_sides(self) -> Self:
         if self.mining is not None and not self.both_sides:
             raise ValueError("mining is for both_sides: questions alone are set against all passages")
+        if self.mining is not None and not self.hard_negatives:
+            raise ValueError("mining finds hard_negatives, and these are 0")
         return self
 
     def files(self) -> Sequence[Path]:
