@@ -183,3 +183,20 @@ def test_a_file_without_questions_is_one_line(tmp_path: Path, text: str) -> None
         data.read(path)
     assert str(path) in caught.value.found
     assert "\n" not in str(caught.value)
+
+
+def test_a_negative_is_the_passage_of_another_file_also_where_that_answers_nothing(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    silent = {"question": "Who pays?", "passage": "The lease ends in May.", "answers": [], "document": "lease"}
+    named = {
+        "question": "Where?",
+        "passage": "In a harbour.",
+        "answers": ["harbour"],
+        "document": "town",
+        "negatives": [silent["passage"], "Nobody knows."],
+    }
+    first.write_text(json.dumps(named), encoding="utf-8")
+    second.write_text(json.dumps(silent), encoding="utf-8")
+    asked, other = data.read_all([first, second], None, seed=0)
+    assert [p.doc_id for p in asked.hard_negatives] == ["lease", "town (negatives)"]
+    assert asked.hard_negatives[0] == other.hard_negatives[0]
