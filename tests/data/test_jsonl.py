@@ -187,7 +187,12 @@ def test_a_file_without_questions_is_one_line(tmp_path: Path, text: str) -> None
 
 def test_a_negative_is_the_passage_of_another_file_also_where_that_answers_nothing(tmp_path: Path) -> None:
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
-    silent = {"question": "Who pays?", "passage": "The lease ends in May.", "answers": [], "document": "lease"}
+    silent = {
+        "question": "Who pays?",
+        "passage": "The lease ends in May.",
+        "answers": [],
+        "document": "lease",
+    }
     named = {
         "question": "Where?",
         "passage": "In a harbour.",
