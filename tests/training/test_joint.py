@@ -284,7 +284,10 @@ def test_a_run_may_write_to_the_folder_that_one_stands_in(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = JointRun.model_validate({"data": pairs, "index": index, "output": Path()})
-    plan_jointly(run, lambda _: None)
+    said: list[dict[str, Any]] = []
+    plan_jointly(run, said.append)
+    assert said[-1]["training_questions"] + said[-1]["test_questions"] == 36
+    assert not list(tmp_path.iterdir())
 
 
 def test_questions_without_answers_are_refused(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from ragqa.errors import TrainingError
 from ragqa.training import searching
 from ragqa.training.run import finetune, prepare
-from ragqa.training.run_folder import LAST
-from ragqa.training.schedule import CHOSEN, Schedule
+from ragqa.training.run_folder import CHOSEN, LAST
+from ragqa.training.schedule import Schedule
 from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
 from ragqa.training.settings import ReaderRun
 

@@ -31,7 +31,7 @@ from ragqa.training.labelling import Tally, label, line
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
-from ragqa.training.schedule import CHOSEN, Schedule
+from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
@@ -104,7 +104,7 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
     if not resume:
         for last in run.output.glob(f"round_*/*/{LAST}"):
-            set_aside(last.parent, CHOSEN, report)
+            set_aside(last.parent, report)
         for finished in (
             *run.output.glob(f"round_*/{LABELS}"),
             *run.output.glob(f"round_*/*/{MODEL}/{CARD}"),

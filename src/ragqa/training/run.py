@@ -21,8 +21,8 @@ from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
-from ragqa.training.run_folder import BEST, CARD, MODEL, RESOLVED, disk_named, require_own, set_aside
-from ragqa.training.schedule import CHOSEN, Schedule, chosen
+from ragqa.training.run_folder import BEST, CARD, CHOSEN, MODEL, RESOLVED, disk_named, require_own, set_aside
+from ragqa.training.schedule import Schedule, chosen
 from ragqa.training.settings import ReaderRun, Run
 from ragqa.training.splitting import Split, divide
 from ragqa.training.starting import PEFT
@@ -78,7 +78,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     prepared = prepare(run, report)
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
     if not resume and workers.first:
-        set_aside(run.output, CHOSEN, report)
+        set_aside(run.output, report)
     before = None
     if task.goes_on and not (resume and trainer.begun):
         before = trainer.score()

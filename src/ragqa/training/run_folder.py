@@ -13,8 +13,11 @@ from ragqa.errors import RagqaError, TrainingError
 LAST, BEST = "last.safetensors", "best.safetensors"
 """Where a run can go on, and the weights that were judged best."""
 
+CHOSEN = "search/schedule.json"
+"""The schedule that a search chose, for ``--resume``."""
+
 ASIDE = "unfinished"
-"""Both, of a run that was cut there before this one began anew; of several each has a number behind the name."""
+"""All of these, of a run that was cut before this one began anew; of several each has a number behind the name."""
 
 RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
 """What may be lower in a run that goes on from the step at which its loss was no number."""
@@ -76,12 +79,8 @@ def disk_named(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def set_aside(folder: Path, besides: str, report: Callable[[dict[str, Any]], None]) -> None:
-    """Keep the state of a run that was cut, which one that begins anew in its folder would write over.
-
-    Args:
-        besides: a file below the folder that it needs to go on, if there is one.
-    """
+def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
+    """Keep the state of a run that was cut, which one that begins anew in its folder would write over."""
     last, card = folder / LAST, folder / MODEL / CARD
     if not last.is_file() or (card.is_file() and card.stat().st_mtime_ns >= last.stat().st_mtime_ns):
         return
@@ -91,7 +90,7 @@ def set_aside(folder: Path, besides: str, report: Callable[[dict[str, Any]], Non
         return
     names = (f"{ASIDE}{number or ''}" for number in count())
     aside = next(place for name in names if not (place := folder / name).exists())
-    for name in (LAST, BEST, besides):
+    for name in (LAST, BEST, CHOSEN):
         if (folder / name).is_file():
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(aside / name)

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from ragqa.training.run_folder import CHOSEN
+
 LEAST_UNJUDGED = 100
 """Steps between two validations, at least, unless an epoch has fewer or the run says how many."""
 
@@ -57,10 +59,6 @@ class Schedule(BaseModel):
             "constant": 1.0,
         }
         return min(rising, falling[self.decay])
-
-
-CHOSEN = "search/schedule.json"
-"""In the folder of a run: the schedule that a search chose, for ``--resume``."""
 
 
 def chosen(folder: Path) -> Schedule | None:

@@ -9,8 +9,8 @@ from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.run import prepare
-from ragqa.training.run_folder import LAST, RATES, disk_named, diverged, require_folder, set_aside
-from ragqa.training.schedule import CHOSEN, Schedule, chosen
+from ragqa.training.run_folder import CHOSEN, LAST, RATES, disk_named, diverged, require_folder, set_aside
+from ragqa.training.schedule import Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
@@ -95,7 +95,7 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     report = Workers.joined().voice(report)
     first = prepare(run, report)
     if Workers.joined().first:  # what an earlier run in this folder left
-        set_aside(run.output, CHOSEN, report)
+        set_aside(run.output, report)
         for name in (CHOSEN, LAST):
             (run.output / name).unlink(missing_ok=True)
     usual, steps = first.schedule, _steps(first.trainer.steps)

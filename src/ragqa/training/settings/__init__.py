@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from ragqa.training.settings.choice import ChoiceRun
-from ragqa.training.settings.common import LISTED, ORIGIN, Described, HeadedRun, Run
 from ragqa.training.settings.generator import GeneratorRun
 from ragqa.training.settings.joint import JointRun
 from ragqa.training.settings.mining import MinedRun, MiningConfig
@@ -11,6 +10,7 @@ from ragqa.training.settings.pretrain import PretrainRun
 from ragqa.training.settings.reader import ReaderRun
 from ragqa.training.settings.reranker import RerankerRun
 from ragqa.training.settings.retriever import RetrieverRun
+from ragqa.training.settings.run import LISTED, ORIGIN, Described, HeadedRun, Run
 
 __all__ = [
     "LISTED",

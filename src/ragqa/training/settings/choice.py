@@ -9,7 +9,7 @@ from ragqa import pretrained
 from ragqa.choices import PASSAGE_ONCE
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.common import HeadedRun
+from ragqa.training.settings.run import HeadedRun
 
 
 class ChoiceRun(HeadedRun):

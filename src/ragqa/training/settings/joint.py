@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from ragqa.config import explained
-from ragqa.training.settings.common import LISTED, ORIGIN, Described, Run
 from ragqa.training.settings.reader import ReaderRun
 from ragqa.training.settings.retriever import RetrieverRun
+from ragqa.training.settings.run import LISTED, ORIGIN, Described, Run
 
 _OF_THE_JOINT_RUN = frozenset(
     {"data", "output", "max_questions", "validation_documents", "test_documents", "hold_out", "split_seed"}

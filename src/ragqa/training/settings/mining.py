@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ragqa.training.settings.common import HeadedRun
+from ragqa.training.settings.run import HeadedRun
 
 
 class MiningConfig(BaseModel):

@@ -10,7 +10,7 @@ from ragqa.discovery import Found, discover
 from ragqa.errors import TrainingError
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.common import Run
+from ragqa.training.settings.run import Run
 
 
 class PretrainRun(Run):

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.common import Run
 from ragqa.training.settings.mining import MiningConfig
+from ragqa.training.settings.run import Run
 
 
 class RetrieverRun(Run):
