@@ -24,7 +24,7 @@ from ragqa import pretrained
 from ragqa.config import Config
 from ragqa.data import commonsenseqa, race
 from ragqa.devices import cpu_model
-from ragqa.evaluation.classes import accuracy, by_class, confusion
+from ragqa.evaluation.classes import accuracy, by_letter, confusion
 from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
 from ragqa.pipeline import Pipeline, load_pipeline
@@ -58,8 +58,8 @@ def labelled(answers: Judged) -> dict[str, Any]:
         max(len(scores) for _, scores in answers),
     )
     letters = {
-        chr(ord("A") + n): {name: round(getattr(row, name), 3) for name in ("precision", "recall", "f1")}
-        for n, row in enumerate(by_class(matrix))
+        letter: {name: round(getattr(row, name), 3) for name in ("precision", "recall", "f1")}
+        for letter, row in by_letter(matrix).items()
     }
     return {"questions": len(answers), "accuracy": round(100 * accuracy(matrix), 2), "classes": letters}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.classes import ClassScores, accuracy, by_class, confusion
+from ragqa.evaluation.classes import ClassScores, accuracy, by_class, by_letter, confusion
 
 
 def test_a_table_worked_by_hand() -> None:
@@ -17,6 +17,7 @@ def test_a_table_worked_by_hand() -> None:
     assert b == ClassScores(0.5, 0.5, 0.5, 2)
     assert (c.precision, c.recall, c.f1, c.support) == pytest.approx((0.5, 1.0, 2 / 3, 1))
     assert d == ClassScores(0.0, 0.0, 0.0, 0)
+    assert by_letter(matrix) == {"A": a, "B": b, "C": c, "D": d}
     assert accuracy(matrix) == pytest.approx(4 / 6)
 
 

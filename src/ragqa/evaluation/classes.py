@@ -44,6 +44,11 @@ def by_class(matrix: npt.NDArray[np.int64]) -> list[ClassScores]:
     return found
 
 
+def by_letter(matrix: npt.NDArray[np.int64]) -> dict[str, ClassScores]:
+    """The same by letter, where the classes are the options of questions in their order: A, B, C and so on."""
+    return {chr(ord("A") + number): scores for number, scores in enumerate(by_class(matrix))}
+
+
 def accuracy(matrix: npt.NDArray[np.int64]) -> float:
     """Share of the diagonal; 0 for an empty matrix."""
     return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else 0.0

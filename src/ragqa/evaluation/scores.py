@@ -10,7 +10,7 @@ from ragqa.analysis import is_han
 from ragqa.calibration import expected_calibration_error
 from ragqa.evaluation.abstention import brier, coverage_at, refusals, risk_coverage
 from ragqa.evaluation.blame import GOOD, Verdict
-from ragqa.evaluation.classes import by_class, confusion
+from ragqa.evaluation.classes import by_letter, confusion
 from ragqa.evaluation.retrieval import (
     Measure,
     average_precision,
@@ -117,8 +117,8 @@ def _options(records: Sequence[Record]) -> dict[str, Any]:
     Counted is the option that the reader holds most likely, whatever the threshold.
     """
     said = [r for r in records if r["likeliest option"] is not None]
-    letters = [chr(ord("A") + n) for n in range(max(len(r["options"]) for r in records))]
-    matrix = confusion([r["right option"] for r in said], [r["likeliest option"] for r in said], len(letters))
+    most = max(len(r["options"]) for r in records)
+    matrix = confusion([r["right option"] for r in said], [r["likeliest option"] for r in said], most)
     return {
         "classes": {
             letter: {
@@ -127,7 +127,7 @@ def _options(records: Sequence[Record]) -> dict[str, Any]:
                 "F1": round(c.f1, 4),
                 "n": c.support,
             }
-            for letter, c in zip(letters, by_class(matrix), strict=True)
+            for letter, c in by_letter(matrix).items()
         },
         "confusion": matrix.tolist(),
     }

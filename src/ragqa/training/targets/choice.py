@@ -13,7 +13,7 @@ from ragqa import backbone, data
 from ragqa.choices import PASSAGE_ONCE
 from ragqa.data.faults import OnBad
 from ragqa.errors import DataError
-from ragqa.evaluation.classes import accuracy, by_class, confusion
+from ragqa.evaluation.classes import accuracy, by_letter, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.placing import placed
 from ragqa.pretrained import TEMPERATURE, backbone_of
@@ -145,10 +145,8 @@ def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Re
     said = [int(scores.argmax()) for _, scores in answers]
     matrix = confusion(gold, said, max(len(scores) for _, scores in answers))
     letters = {
-        chr(ord("A") + n): {
-            name: round(getattr(row, name), 4) for name in ("precision", "recall", "f1", "support")
-        }
-        for n, row in enumerate(by_class(matrix))
+        letter: {name: round(getattr(row, name), 4) for name in ("precision", "recall", "f1", "support")}
+        for letter, row in by_letter(matrix).items()
     }
     values = {"accuracy": round(accuracy(matrix), 4), "classes": letters, "confusion": matrix.tolist()}
     (folder / CLASSES).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
