@@ -83,9 +83,7 @@ def round_trip(
 ) -> dict[str, float]:
     """Whether the extractive reader gives the answer that each written question was made for."""
     answers = reader.read([Query(text) for text in written], [[Hit(e.positives[0], 1.0)] for e in asked])
-    pairs = [
-        (str(a.details.get("candidate", "")), e.answers[:1]) for a, e in zip(answers, asked, strict=True)
-    ]
+    pairs = [(a.unrefused, e.answers[:1]) for a, e in zip(answers, asked, strict=True)]
     return {
         "exact match": percent([exact_match(*pair) for pair in pairs]),
         "F1": percent([f1(*pair) for pair in pairs]),

@@ -54,9 +54,7 @@ def measure(pipeline: Pipeline, records: list[dict[str, Any]]) -> dict[str, Any]
             "f1": percent([f1(a.text or "", r["answers"]) for r, a in known]),
             "exact_match": percent([exact_match(a.text or "", r["answers"]) for r, a in known]),
             "contains_answer": percent([any(g in (a.text or "") for g in r["answers"]) for r, a in known]),
-            "f1_before_threshold": percent(
-                [f1(str(a.details.get("candidate", "")), r["answers"]) for r, a in known]
-            ),
+            "f1_before_threshold": percent([f1(a.unrefused, r["answers"]) for r, a in known]),
             "document_in_hits": percent(
                 [any(h.passage.doc_id == r["document"] for h in a.hits) for r, a in known]
             ),

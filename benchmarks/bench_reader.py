@@ -51,7 +51,7 @@ def score(
     exact, overlap, confidence = [], [], []
     answers = reader.read([example.query for example in asked], hits)
     for example, answer, mine in zip(asked, answers, hits, strict=True):
-        text = str(answer.details.get("candidate", ""))
+        text = answer.unrefused
         exact.append(exact_match(text, example.answers))
         overlap.append(f1(text, example.answers))
         confidence.append(answer.confidence)
@@ -78,7 +78,7 @@ def mixed(reader: ExtractiveReader, asked: Sequence[Retrieved]) -> dict[str, flo
     """Calibration and refusals where some questions cannot be answered; shares in percent."""
     answers = reader.read([r.example.query for r in asked], [r.hits for r in asked])
     right = [
-        r.answerable and f1(str(a.details.get("candidate", "")), r.example.answers) >= RIGHT_F1
+        r.answerable and f1(a.unrefused, r.example.answers) >= RIGHT_F1
         for r, a in zip(asked, answers, strict=True)
     ]
     confidence = np.array([a.confidence for a in answers])

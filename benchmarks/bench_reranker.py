@@ -67,7 +67,7 @@ def answered(
 ) -> dict[str, float]:
     """EM and F1 in percent of what the reader finds in the first hits."""
     answers = reader.read(queries, [mine[: Config().top_k] for mine in hits])
-    texts = [str(answer.details.get("candidate", "")) for answer in answers]
+    texts = [answer.unrefused for answer in answers]
     scores = [(exact_match(t, g), f1(t, g)) for t, g in zip(texts, gold, strict=True)]
     exact, overlap = np.mean(scores, axis=0)
     return {"exact_match": round(100 * float(exact), 2), "f1": round(100 * float(overlap), 2)}

@@ -362,7 +362,7 @@ def test_endless_repetition_is_cut_and_the_server_need_not_go_on(
     assert "".join(heard) == draft.text
     assert Faulty.gone.wait(5)
     answer = answered(reader("endless"))
-    assert answer.details["candidate"] == draft.text
+    assert answer.candidate == draft.text
     assert draft.text.startswith("Maria Keller Maria Keller")
     assert len(draft.text) < 100
     assert "repeated itself without end" in answer.note
@@ -378,7 +378,7 @@ def test_ctrl_c_in_mid_stream_closes_the_connection_and_nothing_else(
     with pytest.raises(KeyboardInterrupt):
         streamed(opened, interrupt)
     assert Faulty.gone.wait(5)
-    assert answered(opened).details["candidate"].startswith("Maria Keller")
+    assert answered(opened).candidate.startswith("Maria Keller")
 
 
 def test_confidence_is_the_tokens_probability_where_the_server_tells_it(
@@ -398,7 +398,7 @@ def test_a_server_of_another_age_gets_the_fields_that_it_knows(
     reader: Callable[..., GenerativeReader],
 ) -> None:
     opened = reader("old_fashioned", max_answer_tokens=17)
-    assert answered(opened).details["candidate"] == "Maria Keller 17"
+    assert answered(opened).candidate == "Maria Keller 17"
     answered(opened)
     assert len(Faulty.requests) == 4  # the second question is asked once
 

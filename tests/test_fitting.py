@@ -181,9 +181,9 @@ def test_a_replayed_answer_is_what_the_pipeline_says_with_these_settings(
         for number, (one, answer) in enumerate(zip(every.asked, answers, strict=True)):
             assert found.confidence[number] == pytest.approx(answer.confidence, abs=0.01)
             assert found.threshold[number] == answer.details["threshold"]
-            assert found.right[number] == passes(one, answer.details["candidate"], answer)
+            assert found.right[number] == passes(one, answer.candidate, answer)
             if one.answerable:
-                expected = f1(answer.details["candidate"], one.example.answers)
+                expected = f1(answer.candidate, one.example.answers)
                 assert found.f1[number] == expected
                 assert replay.f1s(fusion, top_k, (0.0, retrieval_weight))[number, 1] == expected
 

@@ -269,7 +269,7 @@ def test_a_reader_hears_its_answer_but_no_refusal() -> None:
         hits = [Hit(passage, 1.0) for passage in passages([record])]
         answer = reader.stream(Query(record["question"]), hits, heard.append)
         assert answer == reader.read([Query(record["question"])], [hits])[0]
-        assert "".join(heard) == answer.details["candidate"]
+        assert "".join(heard) == answer.candidate
         texts.add("".join(heard))
     assert not texts & set(NOT_HERE.values())
     assert len(texts) > 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.types import Document, Passage, page_of
+from ragqa.types import Answer, Document, Passage, page_of
 
 
 @given(st.lists(st.integers(1, 50), max_size=6), st.integers(0, 300))
@@ -32,6 +32,17 @@ def test_a_passage_is_named_for_its_place() -> None:
     assert passage.id == "folder/a b.md:3-8"
     assert passage.titled_text == "Heading\nwords"
     assert Passage("d", 0, 5, "words").titled_text == "words"
+
+
+def test_what_would_be_answered_if_nothing_were_refused() -> None:
+    """A reader that sets no candidate is taken at its word."""
+    assert Answer(None, 0.1, (), (), candidate="Maria Keller").unrefused == "Maria Keller"
+    assert (
+        Answer("Maria.", 0.9, (), (), candidate="Maria. Or so they say.").unrefused
+        == "Maria. Or so they say."
+    )
+    assert Answer("Maria Keller", 0.9, (), ()).unrefused == "Maria Keller"
+    assert Answer(None, 0.1, (), ()).unrefused == ""
 
 
 def test_values_do_not_change() -> None:

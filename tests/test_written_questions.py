@@ -37,10 +37,6 @@ def test_the_likeliest_that_leads_back_is_taken_else_the_closest(writer: Pointer
         texts = list(dict.fromkeys(draft.text for draft in mine))
         assert len(texts) > 1
         read = reader.read([Query(text) for text in texts], [[Hit(passages[0], 1.0)]] * len(texts))
-        back = [
-            text
-            for text, said in zip(texts, read, strict=True)
-            if exact_match(str(said.details["candidate"]), [answer])
-        ]
+        back = [text for text, said in zip(texts, read, strict=True) if exact_match(said.candidate, [answer])]
         assert one.leads_back == bool(back)
         assert one.text == back[0] if back else one.text in texts

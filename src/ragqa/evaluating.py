@@ -31,6 +31,7 @@ from ragqa.evaluation_folder import (
 )
 from ragqa.gold import Located, locate, own_rows
 from ragqa.hybrid import Leg
+from ragqa.memory import peak_memory
 from ragqa.pipeline import Pipeline
 from ragqa.types import Answer, Example, Hit, Query, Span
 
@@ -106,7 +107,7 @@ def evaluate(
         "questions": len(asked) - first,
         "seconds": round(seconds, 3),
         "stages": times,
-        "peak memory in MB": speed.peak_memory(),
+        "peak memory in MB": round(peak_memory()),
     }
     if (
         not spent["questions"] and (folder / TIMES).exists()
@@ -226,12 +227,7 @@ def _record(
     }
     if answer is None:
         return {**known, "answer": None, "verdict": None, "scores": None, "citations": []}
-    given, candidate, gold, top_k = (
-        answer.text,
-        _candidate(asked, answer),
-        set(asked.rows),
-        pipeline.config.top_k,
-    )
+    given, candidate, gold, top_k = answer.text, answer.unrefused, set(asked.rows), pipeline.config.top_k
     first = rankings.get("fused", rankings.get(OWN, ()))
     course = Course(
         asked.answerable,
@@ -260,7 +256,7 @@ def _record(
 
 def _options(asked: Located, answer: Answer) -> dict[str, Any]:
     """The options, and by number the right one and the one that the reader holds most likely."""
-    options, candidate = list(asked.example.query.choices), _candidate(asked, answer)
+    options, candidate = list(asked.example.query.choices), answer.unrefused
     return {
         "options": options,
         "right option": asked.example.choice,
@@ -291,10 +287,10 @@ def _scores(
     if asked.by_option:
         found = {
             "accuracy": 0.0 if given is None else mark(asked, given),
-            "accuracy before the threshold": mark(asked, _candidate(asked, answer)),
+            "accuracy before the threshold": mark(asked, answer.unrefused),
         }
         if with_gold is not None:
-            found["accuracy with the gold passage"] = mark(asked, _candidate(asked, with_gold))
+            found["accuracy with the gold passage"] = mark(asked, with_gold.unrefused)
         return found
     texts = [hit.passage.text.casefold() for hit in hits]
     return {
@@ -302,19 +298,11 @@ def _scores(
         "F1": 0.0 if given is None else f1(given, accepted),
         **rouge(given or "", accepted),
         "BLEU": bleu(given or "", accepted),
-        "exact match before the threshold": exact_match(_candidate(asked, answer), accepted),
-        "F1 before the threshold": f1(_candidate(asked, answer), accepted),
-        "F1 with the gold passage": 0.0 if with_gold is None else f1(_candidate(asked, with_gold), accepted),
+        "exact match before the threshold": exact_match(answer.unrefused, accepted),
+        "F1 before the threshold": f1(answer.unrefused, accepted),
+        "F1 with the gold passage": 0.0 if with_gold is None else f1(with_gold.unrefused, accepted),
         "perfect reader on these hits": float(any(a.casefold() in text for a in accepted for text in texts)),
     }
-
-
-def _candidate(asked: Located, answer: Answer) -> str:
-    """What the reader would have answered without a threshold; of options the likeliest."""
-    if asked.by_option and answer.details:
-        likeliest, _ = max(enumerate(answer.details.values()), key=lambda pair: pair[1])
-        return asked.example.query.choices[likeliest]
-    return str(answer.details.get("candidate", answer.text or ""))
 
 
 def _citation(doc_id: str, span: Span, quote: str, asked: Located, pipeline: Pipeline) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def explanation(pipeline: "Pipeline", text: str, answer: Answer) -> Explanation:
                 read=place < len(answer.hits),
             )
         )
-    return Explanation(wanted, tuple(explained), answer.details, seconds)
+    reader = {"candidate": answer.unrefused, **answer.details}
+    return Explanation(wanted, tuple(explained), reader, seconds)
 
 
 def _ranks(hits: Sequence[Hit], leg: str) -> dict[str, int]:

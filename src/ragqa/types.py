@@ -143,7 +143,8 @@ class Answer:
     of how the answer was found, ``details`` the reader's figures for ``--explain``. ``sentences`` are those of
     ``text``, each with its own citations; ``citations`` are all of them in order, each once. Where the answer had to
     fit a JSON Schema, ``data`` is the value that ``text`` writes down, and ``failure`` says why what was written would
-    not do: then ``text is None`` says nothing of the documents.
+    not do: then ``text is None`` says nothing of the documents. ``candidate`` is what would be answered if nothing were
+    refused, '' where there is nothing at all. Readers set it; ``unrefused`` is to be read, whichever reader it was.
     """
 
     text: str | None
@@ -156,6 +157,12 @@ class Answer:
     sentences: tuple[Supported, ...] = ()
     data: Any = None
     failure: str = ""
+    candidate: str = ""
+
+    @property
+    def unrefused(self) -> str:
+        """What would be answered if nothing were refused; of a reader that sets no ``candidate`` its ``text``."""
+        return self.candidate or self.text or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def leading_back(
     for (text, row), answer in zip(asked, read, strict=True):
         wanted = [passages[row].text[answers[row].start : answers[row].end]]
         # What it would say without a threshold: what is asked here has its answer in the passage.
-        found = str(answer.details.get("candidate", answer.text or ""))
+        found = answer.unrefused
         tried[row].append(WrittenQuestion(text, f1(found, wanted), exact_match(found, wanted) == 1.0))
     nothing = WrittenQuestion("", 0.0, leads_back=False)
     # Of equals the first, which is the best without a reader.

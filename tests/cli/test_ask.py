@@ -67,6 +67,9 @@ def test_explain_shows_each_stage(ragqa: Any) -> None:
         assert part in done.out
     record = json.loads(ragqa("ask", DESIGNER, "--explain", "--json", *CONFIDENT).out)
     assert record["explain"].keys() == {"terms", "hits", "reader", "seconds"}
+    assert record["explain"]["reader"]["candidate"] == record["answer"]
+    refused = json.loads(ragqa("ask", DESIGNER, "--explain", "--json", *DOUBTFUL).out)
+    assert (refused["answer"], refused["explain"]["reader"]["candidate"]) == (None, record["answer"])
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,14 @@ from ragqa.types import Answer, Citation, Hit, Passage, Query, Supported
 SENTENCE = "LoRA was proposed by Edward Hu and colleagues at Microsoft in June 2021."
 HITS = (Hit(Passage("lora.md", 0, len(SENTENCE), SENTENCE, "LoRA"), 1.0),)
 QUOTED = Answer(
-    "Edward Hu", 0.7, (), HITS, sentence=SENTENCE, details={"candidate": "Edward Hu", "threshold": 0.2}
+    "Edward Hu", 0.7, (), HITS, sentence=SENTENCE, details={"threshold": 0.2}, candidate="Edward Hu"
 )
 
 
 def written(text: str, *, borne_out: bool = True) -> Answer:
     source = (Citation("lora.md", 0, len(SENTENCE), SENTENCE),) if borne_out else ()
     sentences = (Supported(0, len(text), 0.9, source),)
-    return Answer(
-        text if borne_out else None, 0.9, source, HITS, details={"candidate": text}, sentences=sentences
-    )
+    return Answer(text if borne_out else None, 0.9, source, HITS, candidate=text, sentences=sentences)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,7 @@ def test_the_quoted_answer_is_taken_elsewhere(other: Answer, why: str) -> None:
     answer = chosen(QUOTED, other)
     assert (answer.text, answer.sentences) == (QUOTED.text, QUOTED.sentences)
     assert answer.details["took"] == "extractive"
-    assert answer.details["generated"] == other.details["candidate"]
+    assert answer.details["generated"] == other.candidate
     assert answer.note.startswith("took the words found: ")
     assert why in answer.note
 

@@ -445,7 +445,7 @@ def test_answers_carry_the_words_that_bear_them_out(base: tuple[str, Path], tmp_
     assert known.sentence == f"The animal3 lives in the {place(3, 0)}."
     assert 0 < known.confidence <= 1
     assert unknown.text is None
-    assert unknown.details["candidate"] == place(5, 0)
+    assert unknown.candidate == place(5, 0)
     alone = [*overrides, "fusion.method=none"]
     with load_pipeline(tmp_path / "index", overrides=[*alone, "reader.closed_book=true"]) as pipeline:
         remembered = pipeline.ask("where does the animal5 live by day ?")
@@ -458,7 +458,14 @@ def test_answers_carry_the_words_that_bear_them_out(base: tuple[str, Path], tmp_
 def test_what_a_language_model_does_not_heed_is_refused(
     base: tuple[str, Path], questions: Path, tmp_path: Path
 ) -> None:
-    given = {"layers": 1, "start_from": "builtin", "storage": "int8", "decoder_layers": 2}
+    given = {
+        "layers": 1,
+        "start_from": "builtin",
+        "storage": "int8",
+        "decoder_layers": 2,
+        "question_share": 0.2,
+    }
+    assert given.keys() == set(GeneratorRun.for_decoders)
     for name, value in given.items():
         run = described(tmp_path, base[1], [questions], **{name: value})
         with pytest.raises(TrainingError, match=f"{name} = {value}: .* is a language model"):

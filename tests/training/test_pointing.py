@@ -187,7 +187,7 @@ def test_it_says_so_where_the_passages_do_not_answer(learned: tuple[GeneratorRun
     assert 0.5 < found.confidence <= 1
     assert refused.text is None
     assert refused.confidence == 0
-    assert refused.details["candidate"] == ""
+    assert refused.candidate == ""
 
 
 def test_no_hits_no_answer(learned: tuple[GeneratorRun, Path, Path]) -> None:
@@ -299,7 +299,14 @@ def test_an_encoder_under_another_tuning_is_stored_and_loads(
 
 def test_what_a_decoder_is_not_trained_with_is_refused(encoder: Path, tmp_path: Path) -> None:
     questions = asked(tmp_path / "any.jsonl")
-    given = {"reward": "f1", "label_smoothing": 0.1, "prompt": "few_shot", "max_prompt_tokens": 99}
+    given = {
+        "reward": "f1",
+        "reward_share": 0.3,
+        "label_smoothing": 0.1,
+        "prompt": "few_shot",
+        "max_prompt_tokens": 99,
+    }
+    assert given.keys() == set(GeneratorRun.for_language_models)
     for name, value in given.items():
         run = described(tmp_path / name, encoder, questions, schedule=SHORT, **{name: value})
         with pytest.raises(TrainingError, match=f"{name} = {value}: the backbone .* only encodes"):

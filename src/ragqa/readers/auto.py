@@ -78,7 +78,7 @@ def chosen(extracted: Answer, written: Answer) -> Answer:
 
     Either way the confidence is the extracted one's, which is calibrated.
     """
-    span, text = extracted.text or "", str(written.details.get("candidate", ""))
+    span, text = extracted.text or "", written.unrefused
     details = {
         "generated": text,
         "agreement": f1(text, [span]),
@@ -93,9 +93,13 @@ def chosen(extracted: Answer, written: Answer) -> Answer:
     note = "; ".join(
         filter(None, ("took what the generator wrote: it agrees with the words found", written.note))
     )
-    taken = {"took": "generative", "extracted": span, **details, "candidate": written.text}
+    taken = {"took": "generative", "extracted": span, **details}
     return replace(
-        written, confidence=extracted.confidence, note=note, details={**extracted.details, **taken}
+        written,
+        confidence=extracted.confidence,
+        note=note,
+        details={**extracted.details, **taken},
+        candidate=written.text,
     )
 
 

@@ -178,7 +178,7 @@ class ExtractiveReader:
         around = sentence_around(passage.text, choice.span)
         start = passage.start + choice.span.start
         citation = Citation(passage.doc_id, start, start + len(quote), quote)
-        details = {**choice.features, "threshold": threshold, "candidate": quote}
+        details: dict[str, Any] = {**choice.features, "threshold": threshold}
         if choice.is_sentence:
             details["unit"] = "sentence"
         given = confidence >= threshold
@@ -191,6 +191,7 @@ class ExtractiveReader:
             note=choice.note,
             details=details,
             sentences=(Supported(0, len(quote), 1.0, (citation,)),) if given else (),
+            candidate=quote,
         )
 
     @staticmethod

@@ -167,14 +167,14 @@ class GenerativeReader:
         # The words of a refusal, or of what nothing bears out, say nothing of being right.
         confidence = _confidence(draft, found) if citations else 0.0
         note = _note(draft, is_empty=not text, is_endless=is_endless)
+        candidate = "" if declines(text) else text
         details: dict[str, Any] = {
-            "candidate": "" if declines(text) else text,
             "support": _mean_support(found),
             "unsupported": sum(not sentence.citations for sentence in found),
             **self._told(draft),
         }
         if not citations or confidence < self._threshold:
-            return Answer(None, confidence, (), tuple(hits), note=note, details=details)
+            return Answer(None, confidence, (), tuple(hits), note=note, details=details, candidate=candidate)
         if self._strict:
             text, found = kept(text, found)
         return Answer(
@@ -186,6 +186,7 @@ class GenerativeReader:
             note=note,
             details=details,
             sentences=found,
+            candidate=candidate,
         )
 
     def _told(self, draft: Draft) -> dict[str, Any]:
@@ -204,7 +205,7 @@ class GenerativeReader:
         details = {**self._told(draft), "tries": draft.tries}
         if draft.fault:
             failure = f"what the model wrote is not valid after one repair: {draft.fault}"
-            details = {"candidate": "", "written": draft.text, **details}
+            details = {"written": draft.text, **details}
             return Answer(None, 0.0, (), tuple(hits), note=_note(draft), details=details, failure=failure)
         data = json.loads(draft.text)
         found = {place: _borne_out(value, draft, query) for place, value in leaves(data) if value != ""}
@@ -213,13 +214,20 @@ class GenerativeReader:
         citations = cited(borne_out)
         confidence = _confidence(draft, borne_out) if citations else 0.0
         details = {
-            "candidate": draft.text,
             "support": sum(map(bool, found.values())) / max(1, len(found)),
             "unsupported": unsupported,
             **details,
         }
         if not citations or confidence < self._threshold:
-            return Answer(None, confidence, (), tuple(hits), note=_note(draft), details=details)
+            return Answer(
+                None,
+                confidence,
+                (),
+                tuple(hits),
+                note=_note(draft),
+                details=details,
+                candidate=draft.text,
+            )
         return Answer(
             draft.text,
             confidence,
@@ -229,21 +237,22 @@ class GenerativeReader:
             note=_note(draft, unsupported=unsupported),
             details=details,
             data=data,
+            candidate=draft.text,
         )
 
     def _from_memory(self, text: str, confidence: float) -> Answer:
         """What was written without any passage."""
         candidate = "" if declines(text) else text
         given = bool(candidate) and confidence >= self._threshold and not self._strict
-        details: dict[str, Any] = {"candidate": candidate, "threshold": self._threshold}
         return Answer(
             candidate if given else None,
             confidence if candidate else 0.0,
             (),
             (),
             note=CLOSED_BOOK_NOTE,
-            details=details,
+            details={"threshold": self._threshold},
             sentences=tuple(Supported(s.start, s.end, 0.0) for s in sentences(candidate)) if given else (),
+            candidate=candidate,
         )
 
 

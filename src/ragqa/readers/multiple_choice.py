@@ -69,15 +69,18 @@ class MultipleChoiceReader:
         shares = option_probabilities(scores / self._temperature)
         best = int(shares.argmax())
         confidence = float(shares[best])
-        given = query.choices[best] if confidence >= self._threshold else None
+        likeliest = query.choices[best]
+        given = likeliest if confidence >= self._threshold else None
         details = {
             f"{chr(ord('A') + n)} {option}": float(share)
             for n, (option, share) in enumerate(zip(query.choices, shares, strict=True))
         }
         if not hits:
-            return Answer(given, confidence, (), (), note=CLOSED_BOOK_NOTE, details=details)
+            return Answer(
+                given, confidence, (), (), note=CLOSED_BOOK_NOTE, details=details, candidate=likeliest
+            )
         hit = hits[int(scores[best].argmax())]
-        support = best_sentence(f"{query.text} {query.choices[best]}", hit.passage.text)
+        support = best_sentence(f"{query.text} {likeliest}", hit.passage.text)
         quote = hit.passage.text[support.start : support.end]
         start = hit.passage.start + support.start
         return Answer(
@@ -88,6 +91,7 @@ class MultipleChoiceReader:
             sentence=quote,
             note=NOTE,
             details=details,
+            candidate=likeliest,
         )
 
     def _scores(
