@@ -2,10 +2,10 @@
 
     python benchmarks/bench_tunings.py [--questions N]
 
-Each trains a reader with fresh heads on N questions of SQuAD v1.1 train, one epoch, one after the other in a process,
-as `ragqa finetune compare` does; how well they learn is another question, which takes 20,000 questions and is answered
-in benchmarks/results/tunings.json. Questions/s are those of the training loop, memory in MiB is the greatest that the
-process held while that tuning trained and was judged. Writes benchmarks/results/tunings_cost.json.
+Each trains a reader with fresh heads on N questions of SQuAD v1.1 train, one epoch, one after the other, as
+`ragqa finetune compare` does; how well they learn is another question, which takes 20,000 questions and is answered
+in benchmarks/results/tunings.json. Questions/s are those of the training loop, memory in MB is the greatest that the
+process of that tuning held while it trained and was judged. Writes benchmarks/results/tunings_cost.json.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
         for one in compare_tunings(run, TUNINGS, lambda values: print(values, file=sys.stderr)):
             found[one.name] = {
                 "questions_per_second": speed(Path(scratch) / one.name / METRICS),
-                "peak_mib": round(one.peak_mb),
+                "peak_mb": round(one.peak_mb),
                 "trained_parameters": one.trained_parameters,
                 "model_mb": round(one.model_mb, 2),
             }

@@ -1,13 +1,12 @@
 """How long a question takes, asked alone: the time of each stage, questions a second, and memory."""
 
 import random
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ragqa.evaluation.latency import quantiles
+from ragqa.memory import peak_memory
 from ragqa.pipeline import Pipeline
 from ragqa.types import Hit, Query
 
@@ -53,14 +52,8 @@ def measure(
         "questions": len(times[TOTAL]),
         "milliseconds": {stage: quantiles(mine) for stage, mine in times.items()},
         "questions a second": round(1000 * len(times[TOTAL]) / sum(times[TOTAL]), 1),
-        "peak memory in MB": peak_memory(),
+        "peak memory in MB": round(peak_memory()),
     }
-
-
-def peak_memory() -> int:
-    """The most memory that this process has held, in MB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _timed(

@@ -140,8 +140,8 @@ def test_tunings_are_compared_in_one_table(ragqa: Any, questions: Path, tmp_path
     )
     assert done.code == 0, done.err
     head, columns, before, full, bitfit = done.out.splitlines()
-    assert head == "3 test questions"
-    assert columns.split() == ["F1", "exact", "match", "trained", "seconds", "MiB", "MB"]
+    assert head == "3 test questions; memory and size in MB"
+    assert columns.split() == ["F1", "exact", "match", "trained", "seconds", "memory", "size"]
     assert before.split()[0] == "before"
     assert (full.split()[0], bitfit.split()[0]) == ("full", "bitfit")
     assert float(bitfit.split()[-1]) < 1 < float(full.split()[-1])
@@ -165,6 +165,8 @@ def test_pretraining_and_joint_training_tell_what_they_would_do(
     joint = ragqa("finetune", "joint", "--data", str(pairs), "--index", index, "--rounds", "1", "--dry-run")
     assert joint.code == 0, joint.err
     assert "passages 36  training questions 33  test questions 3  rounds 1" in joint.err
+    assert re.search(r"in each round retriever  epochs \d+  steps \d+ .*estimated minutes \d", joint.err)
+    assert re.search(r"rounds 1  found by words 33  estimated minutes \d+\.\d$", joint.err)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--output", "x")])

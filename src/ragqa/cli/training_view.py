@@ -71,12 +71,12 @@ def tuning_lines(found: "Sequence[Tuned]") -> list[str]:
         return []
     first = found[0].comparison
     names = "".join(f"{name:>13}" for name in first.measures)
-    heads = f"{names}{'trained':>12}{'seconds':>9}{'MiB':>7}{'MB':>8}"
-    lines = [f"{first.questions:,} test questions", f"{'':10}{heads}"]
+    heads = f"{names}{'trained':>12}{'seconds':>9}{'memory':>8}{'size':>8}"
+    lines = [f"{first.questions:,} test questions; memory and size in MB", f"{'':10}{heads}"]
     lines.append(f"{'before':10}" + "".join(f"{100 * m.before:13.1f}" for m in first.measures.values()))
     for row in found:
         scores = "".join(f"{100 * m.after:13.1f}" for m in row.comparison.measures.values())
-        costs = f"{row.trained_parameters:12,}{row.seconds:9.0f}{row.peak_mb:7.0f}{row.model_mb:8.2f}"
+        costs = f"{row.trained_parameters:12,}{row.seconds:9.0f}{row.peak_mb:8.0f}{row.model_mb:8.2f}"
         lines.append(f"{row.name:10}{scores}{costs}")
     return lines
 

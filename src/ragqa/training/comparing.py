@@ -1,15 +1,18 @@
 """Every tuning on the same questions, one after the other: score, seconds, memory and size in one table."""
 
-import contextlib
-import re
+import multiprocessing
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ragqa import plugins
-from ragqa.errors import ConfigError, TrainingError
+from ragqa.errors import ConfigError, RagqaError, TrainingError
+from ragqa.memory import peak_memory
+from ragqa.models.loading import quieten
 from ragqa.training.judging import Comparison
 from ragqa.training.recording import recording
 from ragqa.training.run import finetune, megabytes
@@ -17,12 +20,10 @@ from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
 
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
-
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What one tuning cost and gave; ``peak_mb`` in MiB is that of the whole process, model and data included."""
+    """What one tuning cost and gave; ``peak_mb`` is that of its process, libraries, model and data included."""
 
     name: str
     comparison: Comparison
@@ -36,7 +37,9 @@ class Tuned:
 def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tuned]:
     """Train with each tuning of ``names`` into a folder of its own below ``run.output``.
 
-    One that cannot be trained (BitFit without biases) is reported and left out.
+    Each has a process to itself: what the one before has left in memory would count as its own. A script that calls
+    this needs ``if __name__ == "__main__":``, as with all of ``multiprocessing``. A tuning that cannot be trained
+    (BitFit without biases, too little memory) is reported and left out.
 
     Raises:
         TrainingError: the run puts no documents aside for a test, or none can be trained; there are several processes.
@@ -54,7 +57,7 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
     found = []
     for name in names:
         try:
-            found.append(_tuned(run, name, report))
+            found.append(_in_own_process(run, name, report))
         except (ConfigError, TrainingError) as fault:
             if name == names[-1] and not found:
                 raise
@@ -62,39 +65,60 @@ def compare_tunings(run: Run, names: Sequence[str], report: Report) -> list[Tune
     return found
 
 
+def _in_own_process(run: Run, name: str, report: Report) -> Tuned:
+    context = multiprocessing.get_context("spawn")
+    heard, telling = context.Pipe(duplex=False)
+    child = context.Process(target=_train, args=(run, name, telling), daemon=True)
+    child.start()
+    telling.close()
+    try:
+        while isinstance(said := heard.recv(), dict):
+            report(said)
+    except EOFError:
+        child.join()
+        raise TrainingError(
+            f"the process that trained {name} ended with exit code {child.exitcode}",
+            accepted="one that lives to its end",
+            next_step="smaller batches, if the memory was too small",
+        ) from None
+    finally:
+        child.terminate()  # it has told all, or nobody listens any more
+        child.join()
+    if isinstance(said, RagqaError):
+        raise said
+    tuned: Tuned = said
+    return tuned
+
+
+def _train(run: Run, name: str, telling: Connection) -> None:
+    """In the process of one tuning: tell its reports, then what it came to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that listens, who ends this one
+    quieten()
+    try:
+        telling.send(_tuned(run, name, telling.send))
+    except RagqaError as fault:
+        telling.send(fault)
+
+
 def _tuned(run: Run, name: str, report: Report) -> Tuned:
-    output = run.output / name
     told: dict[str, Any] = {}
 
     def watch(values: dict[str, Any]) -> None:
         told.update(values)
         report(values if "left out" in values else {"tuning": name, **values})
 
-    _reset_peak()
     started = time.monotonic()
-    chosen = run.changed(output=output, tuning={"name": name})
-    with recording(watch, resume=False)(output) as record:
+    chosen = run.changed(output=run.output / name, tuning={"name": name})
+    with recording(watch, resume=False)(chosen.output) as record:
         finished = finetune(chosen, resume=False, report=record)
-        seconds, peak = time.monotonic() - started, _peak_mb()
     if finished.comparison is None:
         raise TrainingError("the test documents hold no question to judge by", accepted="at least one")
     return Tuned(
         name,
         finished.comparison,
         told["trained_parameters"],
-        seconds,
-        peak,
+        time.monotonic() - started,
+        peak_memory(),
         megabytes(finished.model),
         finished.model,
     )
-
-
-def _reset_peak() -> None:
-    """Begin a new measurement of the greatest resident memory (proc(5), clear_refs)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mb() -> float:
-    found = _PEAK.search(Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
