@@ -157,6 +157,16 @@ def test_the_architecture_names_every_file_of_the_package() -> None:
     assert {f"{f.relative_to(PACKAGE)}/" for f in PACKAGE.iterdir() if (f / "__init__.py").exists()} <= named
 
 
+def test_training_page_says_which_settings_are_for_which_generator() -> None:
+    from ragqa.training.settings import GeneratorRun
+
+    text = (ROOT / "docs" / "training_settings.md").read_text(encoding="utf-8")
+    told = text.partition("## Settings of the generator\n\n")[2].partition("\n\n")[0]
+    decoders, language_models = told.split(" are for a decoder of ours; ")
+    assert set(re.findall(r"`(\w+)`", decoders)) == set(GeneratorRun.for_decoders)
+    assert set(re.findall(r"`(\w+)`", language_models)) == set(GeneratorRun.for_language_models)
+
+
 @pytest.mark.parametrize(
     "target", ["reader", "retriever", "reranker", "generator", "choice", "pretrain", "joint"]
 )

@@ -12,7 +12,6 @@ from ragqa.models.placing import placed
 from ragqa.models.pointer import PointerModel
 from ragqa.pretrained import backbone_of
 from ragqa.sources import MAX_WRITTEN_TOKENS
-from ragqa.training.checking import refuse_given
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pointing import PointingObjective
@@ -32,10 +31,9 @@ def pointer_task(run: GeneratorRun, split: Split, report: Report) -> Task:
     """The encoder–decoder of ``run``.
 
     Raises:
-        TrainingError: a setting that only language models have; longer answers than a decoder has positions; no
-            validation question; a start of another kind.
+        TrainingError: longer answers than a decoder has positions, or a start on another backbone, or one that only
+            adds to a third.
     """
-    _refuse_others(run)
     if run.max_answer_tokens > MAX_WRITTEN_TOKENS:
         raise TrainingError(
             f"max_answer_tokens is {run.max_answer_tokens}",
@@ -106,14 +104,4 @@ def _compare(
         pointed_scores(placed(PointerModel.load(earlier)), other, asked),
         pointed_scores(placed(PointerModel.load(stored)), objective, asked),
         asked,
-    )
-
-
-def _refuse_others(run: GeneratorRun) -> None:
-    names = ("reward", "reward_share", "label_smoothing", "prompt", "max_prompt_tokens")
-    refuse_given(
-        run,
-        names,
-        f"the backbone {run.backbone} only encodes, and its decoder is trained without it",
-        "a language model as the backbone, or no such setting",
     )

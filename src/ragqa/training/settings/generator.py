@@ -14,6 +14,15 @@ class GeneratorRun(MinedRun):
     """A training run of what writes answers: a language model, or a decoder with a pointer on an encoder."""
 
     target: ClassVar[str] = "generator"
+    for_decoders: ClassVar = ("layers", "start_from", "storage", "decoder_layers", "question_share")
+    for_language_models: ClassVar = (
+        "reward",
+        "reward_share",
+        "label_smoothing",
+        "prompt",
+        "max_prompt_tokens",
+    )
+    """Settings that count for one of the two; which of them a backbone is, its folder tells."""
 
     @classmethod
     def command(cls) -> str:

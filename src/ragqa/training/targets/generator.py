@@ -1,4 +1,4 @@
-"""The generator: a language model of transformers that learns to write the answer from the passages."""
+"""The generator: a language model that learns to write the answer from the passages, or a decoder on an encoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,21 +34,33 @@ def examples(run: GeneratorRun, on_bad: OnBad) -> list[Example]:
 
 
 def task(run: GeneratorRun, split: Split, report: Report) -> Task:
-    """The language model of ``run``; for a backbone that only encodes see ``training.pointing``.
+    """What the backbone of ``run`` becomes: a language model stays one, an encoder gets a decoder.
 
     Raises:
         ConfigError: a prompt that cannot be read.
-        TrainingError: a setting that only encoders have; no validation question.
+        TrainingError: a setting that is for the other of the two; no validation question; see also ``pointer_task``.
     """
     folder = backbone.resolve(run.backbone)
-    if not is_writer(folder):
-        return pointer_task(run, split, report)
+    if is_writer(folder):
+        refuse_given(
+            run,
+            run.for_decoders,
+            f"{run.backbone} is a language model, which begins as it is, keeps its layers "
+            "and is stored by transformers",
+            "an encoder as the backbone, or no such setting",
+        )
+        return _language_model(run, split, report, folder)
     refuse_given(
         run,
-        ("layers", "start_from", "storage", "decoder_layers", "question_share"),
-        f"{run.backbone} is a language model, which begins as it is, keeps its layers and is stored by transformers",
-        "an encoder as the backbone, or no such setting",
+        run.for_language_models,
+        f"the backbone {run.backbone} only encodes, and its decoder is trained without it",
+        "a language model as the backbone, or no such setting",
     )
+    return pointer_task(run, split, report)
+
+
+def _language_model(run: GeneratorRun, split: Split, report: Report, folder: Path) -> Task:
+    """The language model in ``folder``."""
     model = Generator.from_folder(folder, run.dropout)
     tokenizer = load_writer_tokenizer(folder)
     room = model.room(run.max_answer_tokens, plugins.build("tuning", run.tuning.options()))
