@@ -1,11 +1,13 @@
 """What a run leaves to look at holds what was reported, also when the run was cut and went on."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from tensorboardX.proto.event_pb2 import Event
 
 from ragqa.errors import TrainingError
 from ragqa.training.recording import EVENTS, METRICS, PLOT, Recorder, curves, plot
@@ -15,6 +17,25 @@ def record(folder: Path, reports: list[dict[str, Any]], *, resume: bool = False)
     with Recorder(folder, resume=resume) as recorder:
         for report in reports:
             recorder.record(report)
+
+
+def scalars(folder: Path) -> list[tuple[str, int, float]]:
+    """Name, step and value of all events in ``folder``, as TensorBoard reads them.
+
+    A file holds records of length (8 bytes), checksum (4), event and checksum (4). The start of a session makes void
+    what earlier files tell of its step and of later ones.
+    """
+    found: list[tuple[str, int, float]] = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns):
+        read, at = file.read_bytes(), 0
+        while at < len(read):
+            (length,) = struct.unpack_from("<Q", read, at)
+            event = Event.FromString(read[at + 12 : at + 12 + length])
+            at += 16 + length
+            if event.HasField("session_log"):
+                found = [one for one in found if one[1] < event.step]
+            found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+    return found
 
 
 def test_every_report_is_a_line_and_numbers_of_a_step_are_drawn(tmp_path: Path) -> None:
@@ -35,7 +56,22 @@ def test_every_report_is_a_line_and_numbers_of_a_step_are_drawn(tmp_path: Path) 
     with Image.open(tmp_path / "run" / PLOT) as picture:
         assert picture.size == (840, 600)
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 10
-    assert list((tmp_path / "run" / EVENTS).glob("events.out.tfevents.*"))
+    assert scalars(tmp_path / "run" / EVENTS / "001") == [
+        ("loss", 5, 2.0),
+        ("groups_per_second", 5, 3.0),
+        ("validation", 5, 0.25),
+        ("loss", 10, 1.0),
+        ("groups_per_second", 10, 3.0),
+    ]
+
+
+def test_tensorboard_shows_each_beginning_apart_and_a_resumed_run_as_one_curve(tmp_path: Path) -> None:
+    steps = [{"step": n, "loss": float(n)} for n in (5, 10, 15)]
+    record(tmp_path, [{"step": 3, "loss": 9.0}])
+    record(tmp_path, steps)
+    record(tmp_path, [{"step": 10, "loss": 7.0}], resume=True)
+    assert scalars(tmp_path / EVENTS / "001") == [("loss", 3, 9.0)]
+    assert scalars(tmp_path / EVENTS / "002") == [("loss", 5, 5.0), ("loss", 10, 7.0)]
 
 
 def test_a_resumed_run_goes_on_and_what_it_repeats_replaces_what_was_there(tmp_path: Path) -> None:

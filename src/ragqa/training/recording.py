@@ -15,26 +15,27 @@ METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
 
 
 class Recorder:
-    """Records the reports of a run in its folder; use as a context manager. A resumed run goes on in the same files.
+    """Records the reports of a run in its folder; use as a context manager.
+
+    A resumed run goes on in the same files. One that begins anew has events in a folder of their own, which TensorBoard
+    shows as a curve beside those of the earlier ones.
 
     Raises:
         TrainingError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
-        from tensorboardX import SummaryWriter
-
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._place = _place_of_events(folder / EVENTS, resume)
             self._metrics = (folder / METRICS).open("a", encoding="utf-8")
-            self._events = SummaryWriter(str(folder / EVENTS))
         except OSError as fault:
             raise TrainingError(
                 f"{folder} cannot be written: {fault.strerror}",
                 accepted="a folder",
                 next_step="--output FOLDER",
             ) from fault
-        self._folder, self._step = folder, 0
+        self._folder, self._step, self._resume = folder, 0, resume
+        self._events: Any = None
         self.record({"begun": "again" if resume else "new"})
 
     def record(self, values: Mapping[str, Any]) -> None:
@@ -44,7 +45,19 @@ class Recorder:
         self._step = int(values.get("step", self._step))
         for name in ("loss", "validation", "groups_per_second"):
             if name in values:
-                self._events.add_scalar(name, values[name], self._step)
+                self._scalar(name, values[name])
+
+    def _scalar(self, name: str, value: float) -> None:
+        if self._events is None:
+            from tensorboardX import SummaryWriter
+
+            # What was recorded after the checkpoint that a resumed run goes on from is not true any more.
+            self._events = SummaryWriter(
+                str(self._place),
+                purge_step=self._step if self._resume else None,
+                filename_suffix=f".{time.time_ns()}",  # names hold seconds, and an equal one would be written over
+            )
+        self._events.add_scalar(name, value, self._step)
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +68,18 @@ class Recorder:
         # A full disk must hide neither what the run came to nor what ended it.
         with contextlib.suppress(OSError):
             self._metrics.close()
-            self._events.close()
+            if self._events is not None:
+                self._events.close()
             plot(self._folder)
+
+
+def _place_of_events(folder: Path, resume: bool) -> Path:
+    """The folder of the last run below ``folder`` for one that goes on, else a new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = sum(one.is_dir() for one in folder.iterdir())
+    place = folder / f"{max(1, before) if resume else before + 1:03d}"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def recording(
