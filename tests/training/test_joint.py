@@ -1,6 +1,7 @@
 """``finetune joint``: from questions and answers alone to a retriever and a reader that work together."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from ragqa.errors import ConfigError, DataError, TrainingError
 from ragqa.indexing import build_index
 from ragqa.pretrained import read_calibration
 from ragqa.training import joint
-from ragqa.training.joint import LABELS, _identity, _read, finetune_jointly, plan_jointly
+from ragqa.training.joint import LABELS, _identity, finetune_jointly, read
+from ragqa.training.joint_plan import plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
 from ragqa.training.run_folder import LAST
@@ -143,6 +145,39 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
     assert not list(tmp_path.glob(f"round_1/*/{LAST}"))
 
 
+def test_a_plan_tells_the_minutes_of_both_runs_of_every_round(
+    tmp_path: Path,
+    pairs: Path,
+    index: Path,
+    tiny_bert: Path,
+    first_reader: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*_: Any) -> float:
+        time.sleep(1)
+        return 0.5
+
+    monkeypatch.setattr("ragqa.training.targets.reader.mean_f1", slow)
+    values = described(tmp_path / "run", tiny_bert, first_reader, data=pairs, index=index, rounds=2)
+    said: list[dict[str, Any]] = []
+    plan_jointly(JointRun.model_validate(values), said.append)
+    retriever, reader = [r for r in said if "in_each_round" in r]
+    assert (retriever["in_each_round"], reader["in_each_round"]) == ("retriever", "reader")
+    assert retriever["steps"] > 0
+    validations = 2 * -(-reader["steps"] // 3)
+    assert said[-1]["estimated_minutes"] >= round(validations / 60, 1) > 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_says_why_it_tells_no_minutes(tmp_path: Path, index: Path) -> None:
+    path = tmp_path / "strange.jsonl"
+    asked = [{"question": f"Who wrote book {n}?", "answers": [f"author {n}"]} for n in range(40)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    said: list[dict[str, Any]] = []
+    plan_jointly(JointRun(data=(path,), index=index, output=tmp_path / "run"), said.append)
+    assert said[-1] == {"no_estimate": "words alone find the answers of 0 questions, and 20 are needed"}
+
+
 @pytest.mark.slow
 def test_rounds_go_on_from_each_other_and_labels_of_the_data_are_not_looked_at(
     tmp_path: Path, questions: Path, tiny_bert: Path, first_reader: Path, monkeypatch: pytest.MonkeyPatch
@@ -255,7 +290,7 @@ def test_a_question_that_comes_again_is_not_learned_and_tested(
     run = JointRun.model_validate(
         {"data": path, "index": index, "output": tmp_path / "run", "test_questions": 6}
     )
-    _, training, test = _read(run, lambda _: None)
+    _, training, test = read(run, lambda _: None)
     assert len(test) == 6
     tested, learned = ({e.query.text.casefold() for e in part} for part in (test, training))
     assert not tested & learned
@@ -286,7 +321,7 @@ def test_a_run_may_write_to_the_folder_that_one_stands_in(
     run = JointRun.model_validate({"data": pairs, "index": index, "output": Path()})
     said: list[dict[str, Any]] = []
     plan_jointly(run, said.append)
-    assert said[-1]["training_questions"] + said[-1]["test_questions"] == 36
+    assert said[0]["training_questions"] + said[0]["test_questions"] == 36
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,20 @@ def test_a_plan_tells_steps_and_minutes_and_trains_nothing(
     assert planned["steps"] == 12
     assert planned["estimated_minutes"] >= 0
     assert not list((tmp_path / "run").glob("*"))
+
+
+def test_the_minutes_of_a_plan_hold_its_validations_and_the_comparison(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> float:
+        time.sleep(1.5)
+        return 0.5
+
+    monkeypatch.setattr("ragqa.training.targets.reader.mean_f1", slow)
+    said: list[dict[str, Any]] = []
+    plan(load_run(described(tmp_path, tiny_bert, questions), ReaderRun), said.append)
+    # After steps 4, 8 and 12; the test part has as many questions as validate, and both readers answer it.
+    assert said[-1]["estimated_minutes"] >= round(5 * 1.5 / 60, 1) > 0
 
 
 def test_the_confidence_is_fitted_where_there_are_questions_enough(

@@ -175,7 +175,8 @@ def joint(
     """Train retriever and reader together on questions and answers alone: each round labels its own passages."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.models.loading import quieten
-    from ragqa.training.joint import finetune_jointly, plan_jointly
+    from ragqa.training.joint import finetune_jointly
+    from ragqa.training.joint_plan import plan_jointly
     from ragqa.training.recording import recording
 
     quieten()

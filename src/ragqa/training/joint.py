@@ -7,7 +7,7 @@ A killed run goes on in the round and the step at which it was.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +27,12 @@ from ragqa.protocols import Vectors
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST, wording
 from ragqa.training.judging import Comparison, Scores, compare
-from ragqa.training.labelling import Tally, label, line
+from ragqa.training.labelling import Borne, Tally, label, line
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
 from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings import JointRun, Run
+from ragqa.training.settings import JointRun, ReaderRun, RetrieverRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
@@ -74,22 +74,22 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
 
 
 def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording) -> FinishedJointly:
-    passages, pairs, test = _read(run, report)
+    passages, pairs, test = read(run, report)
     _begin(run, resume, report)
-    models = before = Models({"name": "sentence_transformer", "model": _backbone(run)}, _first_reader(run))
+    models = before = first_models(run)
     folder, held_out = run.output, tuple[str, ...]()
     for number in range(1, run.rounds + 1):
         folder = run.output / f"round_{number}"
         labels = folder / LABELS
         if not (resume and labels.exists()):
-            _label(run, pairs, _Search(passages, models), labels, number, report)
+            _label(run, pairs, Search(passages, models), labels, number, report)
         if number == 1:
-            held_out = _held_out(run, labels)
+            held_out = held_out_documents(run, labels)
         models = _round(run, folder, models, number, held_out, resume, recording)
     retriever, reader = (folder / part / MODEL for part in ("retriever", "reader"))
     comparison = None
     if test:
-        former, latter = (_Search(passages, one).scores(test) for one in (before, models))
+        former, latter = (Search(passages, one).scores(test) for one in (before, models))
         comparison = compare(former, latter, test)
     return FinishedJointly(retriever, reader, comparison)
 
@@ -141,12 +141,7 @@ def _identity(run: JointRun) -> str:
     return json.dumps(identity, indent=1) + "\n"
 
 
-def plan_jointly(run: JointRun, report: Report) -> None:
-    """Report what would be asked of how many passages, without training."""
-    _read(run, report)
-
-
-def _read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], list[Example]]:
+def read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], list[Example]]:
     """The passages, the pairs to learn from and those put aside, without what the data say of passages.
 
     A pair that comes again counts once, and no question is learned that judges, whatever is said to answer it.
@@ -221,7 +216,12 @@ def _first_reader(run: JointRun) -> str:
     return str(run.reader.get("start_from") or "builtin")
 
 
-class _Search:
+def first_models(run: JointRun) -> Models:
+    """The models that search and read in the first round."""
+    return Models({"name": "sentence_transformer", "model": _backbone(run)}, _first_reader(run))
+
+
+class Search:
     """The passages as ``models`` find and read them."""
 
     def __init__(self, passages: Sequence[Passage], models: Models) -> None:
@@ -229,20 +229,21 @@ class _Search:
 
     @cached_property
     def hybrid(self) -> MemoryRetriever:
-        return self._retriever()
+        return self.retriever()
 
     @cached_property
     def reader(self) -> ExtractiveReader:
         return ExtractiveReader(model=self.models.reader)
 
-    def _retriever(self, vectors: Vectors | None = None, **more: Any) -> MemoryRetriever:
+    def retriever(self, vectors: Vectors | None = None, **more: Any) -> MemoryRetriever:
+        """Hybrid, unless ``more`` settings say otherwise; ``vectors`` may be given where they are known."""
         config = Config.model_validate({"encoder": self.models.encoder, **more})
         return MemoryRetriever(self.passages, config, vectors)
 
     def scores(self, asked: Sequence[Example]) -> Scores:
         """Whether the first hit of the vectors alone, and one of five of the hybrid, holds the answer; F1."""
         queries, texts = [e.query for e in asked], [e.query.text for e in asked]
-        dense = self._retriever(self.hybrid.vectors, fusion={"dense_weight": 1.0}).retrieve(texts, 1)
+        dense = self.retriever(self.hybrid.vectors, fusion={"dense_weight": 1.0}).retrieve(texts, 1)
         hits = self.hybrid.retrieve(texts, Config().top_k)
         answers = self.reader.read(queries, hits)
         return {
@@ -257,7 +258,7 @@ def _holds(hits: Sequence[Hit], example: Example) -> float:
 
 
 def _label(
-    run: JointRun, pairs: Sequence[Example], search: _Search, target: Path, number: int, report: Report
+    run: JointRun, pairs: Sequence[Example], search: Search, target: Path, number: int, report: Report
 ) -> None:
     """Write the pairs whose answers the hits bear out, with their passages."""
     report({"round": number, "stage": "searching and reading"})
@@ -265,15 +266,22 @@ def _label(
     labelled = list(label(pairs, search.hybrid, search.reader, run.top_k, run.least_likelihood, tally))
     counts = {"labelled": tally.labelled, "without_a_hit": tally.without}
     report({"round": number, **counts, **({"not_read": tally.unread} if tally.unread else {})})
-    # One long document cannot be held out: then its passages are, in every round alike.
-    several = len({passage.doc_id for passage in search.passages}) >= LEAST_DOCUMENTS
-    found = [line(e, borne, by_document=several) for e, borne in labelled]
     target.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(labelled, target, search.passages)
+
+
+def write_labels(
+    labelled: Iterable[tuple[Example, list[Borne]]], target: Path, passages: Sequence[Passage]
+) -> None:
+    """Write what was labelled, with the passages that bear it out, as training questions."""
+    # One long document cannot be held out: then its passages are, in every round alike.
+    several = len({passage.doc_id for passage in passages}) >= LEAST_DOCUMENTS
+    found = [line(e, borne, by_document=several) for e, borne in labelled]
     with durable.whole(target) as partial:
         partial.write_text("".join(f"{one}\n" for one in found), encoding="utf-8")
 
 
-def _held_out(run: JointRun, labels: Path) -> tuple[str, ...]:
+def held_out_documents(run: JointRun, labels: Path) -> tuple[str, ...]:
     """The documents that validate in every round: a later one must not be judged on what an earlier one learned."""
     split = divide(data.read(labels), run.validation_documents, 0, run.split_seed)
     return tuple(sorted({document_of(example) for example in split.validation}))
@@ -289,27 +297,34 @@ def _round(
     recording: Recording,
 ) -> Models:
     """The models after a round's two runs; what can go on from the round before does."""
-    labels = folder / LABELS
-    here = {document_of(example) for example in data.read(labels)}
+    retriever, reader = runs_of_round(run, folder / LABELS, models, number, held_out)
+    for part in (retriever, reader):
+        _train(part, resume, recording)
+    trained = str(retriever.output / MODEL)
+    sides = {"model": trained} if run.whole_encoder else {"model": retriever.backbone, "query_model": trained}
+    return Models({"name": "sentence_transformer", **sides}, str(reader.output / MODEL))
+
+
+def runs_of_round(
+    run: JointRun, labels: Path, models: Models, number: int, held_out: tuple[str, ...]
+) -> tuple[RetrieverRun, ReaderRun]:
+    """The two runs of a round, beside its labels."""
+    folder, here = labels.parent, {document_of(example) for example in data.read(labels)}
     # An encoder of questions alone is trained towards the untuned vectors of passages, so it begins anew.
     encoder = str(models.encoder["model"]) if run.whole_encoder else _backbone(run)
     aside = {"validation_documents": tuple(name for name in held_out if name in here)}
     retriever = run.retriever_run(labels, folder / "retriever", backbone=encoder, **aside)
-    _train(_scheduled(run, retriever), resume, recording)
     reader = run.reader_run(labels, folder / "reader", **aside)
     if number > 1 and reader.tuning.name == "full":
         reader = reader.model_copy(update={"start_from": models.reader})
-    _train(_scheduled(run, reader), resume, recording)
-    trained = str(retriever.output / MODEL)
-    sides = {"model": trained} if run.whole_encoder else {"model": encoder, "query_model": trained}
-    return Models({"name": "sentence_transformer", **sides}, str(reader.output / MODEL))
+    return _scheduled(run, retriever), _scheduled(run, reader)
 
 
 def _scheduled(joint: JointRun, run: Any) -> Any:
     """Each round takes its part of the epochs that one run alone would have."""
     if "epochs" in run.given_schedule:
         return run
-    questions = sum(1 for _ in run.data[0].open(encoding="utf-8"))
+    questions = run.data[0].read_text(encoding="utf-8").count("\n")
     usual: Schedule = run.schedule_for(questions, plugins.build("tuning", run.tuning.options()).rate)
     epochs = max(1, -(-usual.epochs // joint.rounds))
     return run.model_copy(update={"schedule": Schedule(**run.given_schedule, epochs=epochs)})

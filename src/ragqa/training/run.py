@@ -21,6 +21,7 @@ from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
+from ragqa.training.pace import Pace
 from ragqa.training.run_folder import BEST, CARD, CHOSEN, MODEL, RESOLVED, disk_named, require_own, set_aside
 from ragqa.training.schedule import Schedule, chosen
 from ragqa.training.settings import ReaderRun, Run
@@ -45,19 +46,27 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run before its first step, with all that was decided by then, and how long it would take."""
+    """A run before its first step, with all that was decided by then."""
 
     run: Run
     schedule: Schedule
     split: Split
     task: Task
     trainer: Trainer
-    minutes: float
+
+    def minutes(self, pace: Pace) -> float:
+        """Of all steps, their validations, and the comparison on the test part.
+
+        That asks both models what a validation asks one, of as many questions as the test part has.
+        """
+        steps, judged = self.trainer.steps, min(self.run.validation_questions, len(self.split.validation))
+        validations = -(-steps // self.trainer.validate_steps)
+        return pace.minutes(steps, validations + 2 * len(self.split.test) / judged)
 
 
 def plan(run: Run, report: Report) -> None:
     """Report what a run would do and how long it would take, without training."""
-    prepare(run, report)
+    estimate(prepare(run, report), report)
 
 
 def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
@@ -77,11 +86,12 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     report = workers.voice(report)
     prepared = prepare(run, report)
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
+    pace = estimate(prepared, report)
     if not resume and workers.first:
         set_aside(run.output, report)
     before = None
     if task.goes_on and not (resume and trainer.begun):
-        before = trainer.score()
+        before = pace.score
         report({"validation_before": round(before, 4)})
         trainer.keep(before)
     if not resume and workers.first and chosen(run.output) != prepared.schedule:
@@ -153,7 +163,7 @@ def _held_out_as_trained(run: ReaderRun, folder: Path) -> ReaderRun:
 
 
 def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
-    """Everything before the first step, reported: questions, trained weights, steps and minutes.
+    """Everything before the first step, reported: questions and trained weights.
 
     Args:
         folder: where the state of training goes; default: the run's own.
@@ -189,18 +199,22 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
         workers=Workers.joined(),
         identity=_identity(run),
     )
-    with freed_memory_kept():  # in training alone: reading and mining free more than a step needs
-        minutes = trainer.steps * trainer.seconds_per_step() / 60
+    return Prepared(run, schedule, split, task, trainer)
+
+
+def estimate(prepared: Prepared, report: Report) -> Pace:
+    """Measure a step and a validation, and report the steps and the minutes that all will take."""
+    pace, schedule = Pace.of(prepared.trainer), prepared.schedule
     report(
         {
             "epochs": schedule.epochs,
-            "steps": trainer.steps,
+            "steps": prepared.trainer.steps,
             "batch_groups": schedule.batch_groups,
             "learning_rate": schedule.learning_rate,
-            "estimated_minutes": round(minutes, 1),
+            "estimated_minutes": round(prepared.minutes(pace), 1),
         }
     )
-    return Prepared(run, schedule, split, task, trainer, minutes)
+    return pace
 
 
 def _target(run: Run) -> Any:

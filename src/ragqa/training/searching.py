@@ -8,7 +8,7 @@ import numpy as np
 from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.allocator import freed_memory_kept
-from ragqa.training.run import prepare
+from ragqa.training.run import estimate, prepare
 from ragqa.training.run_folder import CHOSEN, LAST, RATES, disk_named, diverged, require_folder, set_aside
 from ragqa.training.schedule import Schedule, chosen
 from ragqa.training.settings import Run
@@ -63,14 +63,9 @@ def plan_search(run: Run, tries: int, report: Report) -> None:
     """
     _require_tries(tries)
     first = prepare(run, report)
-    steps = _steps(first.trainer.steps)
-    report(
-        {
-            "search": tries,
-            "steps_each": steps,
-            "estimated_minutes": round(first.minutes * tries * steps / first.trainer.steps, 1),
-        }
-    )
+    pace, steps = estimate(first, report), _steps(first.trainer.steps)
+    minutes = tries * pace.minutes(steps, 1)  # each try is judged once, at its end
+    report({"search": tries, "steps_each": steps, "estimated_minutes": round(minutes, 1)})
 
 
 def _require_tries(tries: int) -> None:
@@ -94,6 +89,7 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     _require_tries(tries)
     report = Workers.joined().voice(report)
     first = prepare(run, report)
+    estimate(first, report)
     if Workers.joined().first:  # what an earlier run in this folder left
         set_aside(run.output, report)
         for name in (CHOSEN, LAST):
