@@ -144,9 +144,9 @@ def test_every_tuning_is_served_as_it_was_trained(
 def test_a_budget_of_time_reads_fewer_candidates_and_two_at_least(trained: Path) -> None:
     reranker = CrossEncoderReranker(model=str(trained), max_milliseconds=1e-6)
     asked = [Query("Where does the heron of group 2 live?")]
-    for expected in (3, 2):  # the first query measures the speed
+    for _ in range(2):  # the first query keeps to it, too
         (found,) = reranker.rerank(asked, [HITS])
-        assert sum(LEG in hit.legs for hit in found) == expected
+        assert sum(LEG in hit.legs for hit in found) == 2
         assert len(found) == 3
 
 

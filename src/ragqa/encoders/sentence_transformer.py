@@ -13,20 +13,16 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ragqa import backbone
-from ragqa.analysis import is_han
 from ragqa.devices import choose_device, choose_precision
 from ragqa.errors import ConfigError, UsageError
 from ragqa.layout import Layout, read_layout
+from ragqa.literacy import Literacy
 from ragqa.protocols import Runtime, Vectors
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.batches import pad, plan
 
 _SLAB_TEXTS = 8192
 """Texts that are tokenised and sorted by length together; bounds memory, whatever the number of texts."""
-
-_HAN_LITERACY = 2000
-"""A vocabulary with fewer Han characters was not made for Chinese, whose everyday texts use about 3,000."""
-
 
 QUERY_SIDE = "query_side.json"
 """In an encoder of queries: the digest of the encoder of passages that it was trained towards."""
@@ -178,11 +174,7 @@ class _Tower:
 
     def reads(self, text: str) -> bool:
         """Whether most tokens of ``text`` mean something to the vocabulary."""
-        tokens = self._tokenizer.encode(text, add_special_tokens=False).tokens
-        # Only a text with Han characters makes it worth while to look through the whole vocabulary.
-        strange_han = is_han(text) and not self._reads_han
-        strange = sum(token == self._unknown or (strange_han and is_han(token)) for token in tokens)
-        return 2 * strange < len(tokens)
+        return self._literacy.reads(text)
 
     def _tokens(self, texts: Sequence[str], max_tokens: int, truncate: bool) -> list[list[int]]:
         encoded = self._tokenizer.encode_batch_fast(texts)
@@ -216,15 +208,8 @@ class _Tower:
         return tokenizer
 
     @cached_property
-    def _unknown(self) -> str:
-        return getattr(self._tokenizer.model, "unk_token", None) or "<unk>"
-
-    @cached_property
-    def _reads_han(self) -> bool:
-        known = sum(
-            len(token.removeprefix("##")) == 1 and is_han(token) for token in self._tokenizer.get_vocab()
-        )
-        return known >= _HAN_LITERACY
+    def _literacy(self) -> Literacy:
+        return Literacy(self._tokenizer)
 
     @property
     def _runtime(self) -> Runtime:

@@ -23,6 +23,7 @@ from ragqa import pretrained
 from ragqa.analysis import is_han
 from ragqa.errors import ConfigError
 from ragqa.layout import read_layout
+from ragqa.literacy import Literacy
 from ragqa.runtimes import open_runtime
 from ragqa.runtimes.scoring import window_scores
 from ragqa.types import Hit, Passage, Query
@@ -60,12 +61,12 @@ class CrossEncoderReranker:
 
     Args:
         model: "builtin", a folder that ``ragqa finetune reranker`` wrote, or a cross-encoder as transformers saves
-            it, which is taken to read every language it is asked in.
+            it, which is taken to read every language it is asked in; of ours the vocabulary tells whether it
+            reads Chinese.
         precision, device: see ``ragqa.devices``.
         candidates: hits that are read for each query, best first; those behind them keep their order.
         weight: of the model's own score, from 0 to 1; None takes the one that training fitted.
-        max_milliseconds: time for one query; once the speed of this machine is known, fewer candidates are read
-            where they would take longer.
+        max_milliseconds: time for one query; fewer candidates are read where they would take longer, two at least.
     """
 
     def __init__(
@@ -89,14 +90,24 @@ class CrossEncoderReranker:
         fitted = fitted_mixture(folder)
         self.mixture = fitted if weight is None else replace(fitted, weight=weight)
         self._budget = None if max_milliseconds is None else max_milliseconds / 1000
-        self._seconds_per_token: float | None = None
+        self._seconds_per_token = 0.0
         self._runtime = open_runtime("pair", folder, precision, device)
         backbone = pretrained.backbone_of(folder)
         self._tokenizer = load_tokenizer(backbone)
         self._windower = Windower.of(self._tokenizer)
         self._is_foreign = pretrained.is_huggingface(folder)
+        self._reads_han = self._is_foreign or Literacy(self._tokenizer).han
         if self._is_foreign:
             self._tokenizer.enable_truncation(min(_LONGEST_PAIR, read_layout(backbone).max_tokens))
+        if self._budget is not None:
+            self._time()
+
+    def _time(self) -> None:
+        """Learn the speed of this machine, so that the first query keeps to its budget, too."""
+        ids = np.array(self._tokenizer.encode("a passage " * 64).ids[:128], dtype=np.int64)
+        window = Window(ids, len(ids), 0, 0)
+        for _ in range(2):  # the first reading pays for what is set up once
+            self._scores([window] * 4)
 
     def rerank(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[list[Hit]]:
         """The hits of each query in their new order; those of a query that the model cannot read stay as they are."""
@@ -112,7 +123,7 @@ class CrossEncoderReranker:
 
     def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
         """The windows of the candidates that are read, as many as the budget allows, two at least."""
-        if is_han(query.text) and not self._is_foreign:
+        if is_han(query.text) and not self._reads_han:
             return _Asked([], [], 0)
         passages = [hit.passage for hit in hits[: self.candidates]]
         make = _as_pairs if self._is_foreign else lay_out
@@ -126,8 +137,7 @@ class CrossEncoderReranker:
         return _Asked(laid.windows[:count], laid.owners[:count], len(set(laid.owners[:count])))
 
     def _too_long(self, tokens: int) -> bool:
-        known = self._budget is not None and self._seconds_per_token is not None
-        return known and tokens * self._seconds_per_token > self._budget  # type: ignore[operator]
+        return self._budget is not None and tokens * self._seconds_per_token > self._budget
 
     def _scores(self, windows: Sequence[Window]) -> list[float]:
         """What the model says of each window."""
