@@ -1,10 +1,9 @@
-"""The training loop: AdamW or SGD, warm-up and decay, accumulation, clipping, checkpoints, exact resume.
+"""The training loop: accumulation, clipping, warm-up and decay, validation, exact resume.
 
 The loop knows nothing of tasks: an objective turns examples into groups and batches and gives the loss; a
 ``validate`` function gives the score that picks the best weights.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.averaging import Average
 from ragqa.training.interrupting import asked_to_stop
-from ragqa.training.layers import depth, rate_factor
+from ragqa.training.optimizer import optimizer_of
 from ragqa.training.precision import MasterWeights
-from ragqa.training.run_folder import BEST, LAST, RATES, elsewhere, position_of
+from ragqa.training.resuming import Checkpoint, Position, save_tensors
+from ragqa.training.run_folder import BEST, LAST, elsewhere
 from ragqa.training.schedule import LEAST_UNJUDGED, Schedule, bucketed_batches, pieces
 from ragqa.training.workers import Workers
 from ragqa.types import Example
@@ -68,11 +67,11 @@ class Trainer:
         identity: str = "",
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
-        self.schedule, self.folder = schedule, folder
+        self.schedule, self.folder, self._last = schedule, folder, folder / LAST
         self.validate, self.report = validate, report
         self.workers, self.identity = workers or Workers(), identity
         self.weights = MasterWeights(model, dtype)
-        self.optimizer = self._optimizer()
+        self.optimizer = optimizer_of(model, self.weights.masters, schedule)
         decay = schedule.average_decay
         self.average = Average(self.weights.masters, decay) if decay is not None else None
         self.step, self.best, self.stale = 0, -math.inf, 0
@@ -113,26 +112,6 @@ class Trainer:
             self._gradients([[groups[i] for i in batch]])
         return self.schedule.accumulate_batches * (time.perf_counter() - started) / len(chosen)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        groups = self._parameter_groups()
-        if self.schedule.optimizer == "sgd":
-            return torch.optim.SGD(groups, lr=self.schedule.learning_rate, momentum=0.9, nesterov=True)
-        return torch.optim.AdamW(groups, fused=True)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """No weight decay on biases and norms; a fresh head learns faster than the pretrained encoder."""
-        s, layers = self.schedule, depth(self.model)
-        groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, weight in self.weights.masters.items():
-            rate = s.head_learning_rate if name.startswith("head.") else s.learning_rate
-            rate *= rate_factor(name, layers, s.layer_rate_decay)
-            decay = s.weight_decay if weight.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(weight)
-        return [
-            {"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay}
-            for (rate, decay), params in groups.items()
-        ]
-
     def epoch(self, number: int) -> tuple[list[Any], list[list[int]]]:
         """Groups and batches of one epoch, a function of the seed and ``number`` alone."""
         rng = np.random.default_rng([self.schedule.seed, number])
@@ -142,55 +121,56 @@ class Trainer:
 
     def train(self, *, resume: bool) -> float:
         """Run to the end (or on from the last checkpoint) and return the best validation score."""
-        s, steps = self.schedule, self.steps
+        steps = self.steps
         self.folder.mkdir(parents=True, exist_ok=True)
-        report_steps = min(50, max(1, steps // 40))
         if resume:
-            self._load()
-            nothing = f"from the beginning: no checkpoint{elsewhere(self.folder)}"
-            self.report({"goes_on": f"after step {self.step}" if self.begun else nothing})
+            self._resume()
         elif self.workers.first:
             # That of an earlier run: a resumption must not take it for its own.
-            self._checkpoint.unlink(missing_ok=True)
+            self._last.unlink(missing_ok=True)
         self.model.train()
-        saved = started = time.monotonic()
+        report_steps = min(50, max(1, steps // 40))
         losses: list[float] = []
-        seen, groups_per_step = 0, s.batch_groups * s.accumulate_batches
+        seen = 0
+        saved = started = time.monotonic()
         with asked_to_stop(self.workers) as asked:
             while self.step < steps and not self._stopped:
                 chosen = self._next()
-                losses.append(self._update(chosen, s.rate_at(self.step, steps)))
+                losses.append(self._update(chosen, self.schedule.rate_at(self.step, steps)))
                 seen += sum(map(len, chosen))
                 self.step += 1
                 if self.average is not None:
                     self.average.follow(self.weights.masters, self.step)
                 if self.step % report_steps == 0:
-                    speed = seen / (time.monotonic() - started)
-                    self.report(
-                        {
-                            "step": self.step,
-                            "steps": steps,
-                            "loss": round(float(np.mean(losses)), 4),
-                            "groups_per_second": round(speed, 2),
-                            "minutes_left": round((steps - self.step) * groups_per_step / speed / 60, 1),
-                        }
-                    )
+                    self._report_progress(losses, seen / (time.monotonic() - started))
                     losses.clear()
                 if self.step % self.validate_steps == 0 or self.step == steps:
                     self._validate()
-                if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+                if time.monotonic() - saved > 60 * self.schedule.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
                 if asked():
                     self._save()
-                    self.report(
-                        {"step": self.step, "interrupted": "what was learned is kept: --resume goes on"}
-                    )
+                    kept = "what was learned is kept: --resume goes on"
+                    self.report({"step": self.step, "interrupted": kept})
                     raise KeyboardInterrupt
         if self._stopped:
             self.report({"step": self.step, "stopped": f"{self.stale} validations without a better score"})
         self._save()
         return self.best
+
+    def _report_progress(self, losses: Sequence[float], speed: float) -> None:
+        """Report the mean of the losses since the last report, and the groups a second since the start."""
+        left = (self.steps - self.step) * self.schedule.batch_groups * self.schedule.accumulate_batches
+        self.report(
+            {
+                "step": self.step,
+                "steps": self.steps,
+                "loss": round(float(np.mean(losses)), 4),
+                "groups_per_second": round(speed, 2),
+                "minutes_left": round(left / speed / 60, 1),
+            }
+        )
 
     def _next(self) -> list[list[Any]]:
         """The batches of the next step."""
@@ -207,11 +187,7 @@ class Trainer:
     @property
     def begun(self) -> bool:
         """Whether there is a checkpoint to go on from."""
-        return self._checkpoint.exists()
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / LAST
+        return self._last.exists()
 
     @property
     def _stopped(self) -> bool:
@@ -225,14 +201,10 @@ class Trainer:
             self._diverged = True
             self._save()  # the weights have not moved yet
             number, at = divmod(self.step, self.steps_per_epoch)
+            what, value = ("gradient", norm) if math.isfinite(loss) else ("loss", loss)
             where = f"step {self.step} (epoch {number + 1}, batch {at * len(batches) + 1})"
-            what = (
-                f"the gradient of {where} is {norm}"
-                if math.isfinite(loss)
-                else f"the loss of {where} is {loss}"
-            )
             raise TrainingError(
-                f"{what}; the weights before it are kept in {self._checkpoint}",
+                f"the {what} of {where} is {value}; the weights before it are kept in {self._last}",
                 accepted="finite losses and gradients",
                 next_step="the same with --resume and lower rates in the schedule of --config FILE goes on from there",
             )
@@ -280,7 +252,7 @@ class Trainer:
         if not self.workers.first:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / BEST, self.weights.state())
+        save_tensors(self.folder / BEST, self.weights.state())
 
     def _validate(self) -> None:
         with self._averaged():
@@ -306,81 +278,31 @@ class Trainer:
         finally:
             self.weights.load(current)
 
-    def _save(self) -> None:
-        """One atomic checkpoint: weights, their average, both AdamW moments and the step count."""
-        if not self.workers.first:
-            return
-        tensors = {f"weight/{n}": w for n, w in self.weights.state().items()}
-        tensors |= {f"average/{n}": t for n, t in (self.average.state() if self.average else {}).items()}
-        for name, master in self.weights.masters.items():
-            for key, value in self.optimizer.state.get(master, {}).items():
-                tensors[f"{key}/{name}"] = value
-        position = {
-            "step": self.step,
-            "best": self.best,
-            "stale": self.stale,
-            "schedule": self.schedule.model_dump(),
-            "identity": self.identity,
-            "diverged": self._diverged,
-        }
-        _write(self._checkpoint, tensors, {"position": json.dumps(position)})
-
-    def _load(self) -> None:
-        from safetensors import safe_open
-
-        path = self._checkpoint
-        if not path.exists():
-            return
-        position = position_of(path)
-        with safe_open(path, framework="pt") as stored:
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a dict)
-        free = RATES if position.get("diverged") else frozenset[str]()
-        _check_schedule(position["schedule"], self.schedule.model_dump(), path, free)
-        trained = {key.removeprefix("weight/") for key in tensors if key.startswith("weight/")}
-        if position.get("identity", self.identity) != self.identity or trained != self.weights.masters.keys():
-            raise TrainingError(
-                f"{path} was made with other data or settings",
-                accepted="the run that it belongs to",
-                next_step="restore them, or train without --resume (which begins again), or into another output",
-            )
-        self.step, self.best, self.stale = position["step"], position["best"], position["stale"]
-        by_kind: dict[str, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            kind, name = key.split("/", 1)
-            by_kind.setdefault(kind, {})[name] = tensor
-        self.weights.load(by_kind.pop("weight"))
-        if self.average is not None:
-            self.average.load(by_kind.pop("average"))
-        for name, master in self.weights.masters.items():
-            self.optimizer.state[master] = {
-                kind: values[name].to(master.device) for kind, values in by_kind.items() if name in values
-            }
-
-
-def _check_schedule(
-    stored: dict[str, Any], asked: dict[str, Any], path: Path, free: frozenset[str] = frozenset()
-) -> None:
-    """Refuse to go on under another schedule; when to save and to validate may change, and what is ``free``.
-
-    Raises:
-        TrainingError: the learning rate would jump, or the order of the examples would be another.
-    """
-    stored = {**Schedule().model_dump(), **stored}  # what an older version did not know stood at its default
-    differing = [
-        f"{key} {stored.get(key)} there, {value} here"
-        for key, value in asked.items()
-        if stored.get(key) != value and key not in {"checkpoint_minutes", "validate_steps", *free}
-    ]
-    if differing:
-        raise TrainingError(
-            f"{path} was made with another schedule: {'; '.join(differing)}",
-            accepted="the schedule that the run began with",
-            next_step="restore it, or train without --resume (which begins again), or into another output",
+    def _state(self) -> Checkpoint:
+        """All that the next step depends on: no copy, so it changes with that step."""
+        position = Position(
+            self.step, self.best, self.stale, self.schedule.model_dump(), self.identity, self._diverged
         )
+        moments = {name: self.optimizer.state.get(w, {}) for name, w in self.weights.masters.items()}
+        average = {} if self.average is None else self.average.state()
+        return Checkpoint(position, self.weights.state(), average, moments)
 
+    def _save(self) -> None:
+        if self.workers.first:
+            self._state().write(self._last)
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    from safetensors.torch import save_file
-
-    with durable.whole(path) as partial:
-        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, metadata)
+    def _resume(self) -> None:
+        """Go on from the last checkpoint, where there is one, and report from where."""
+        if not self.begun:
+            self.report({"goes_on": f"from the beginning: no checkpoint{elsewhere(self.folder)}"})
+            return
+        last = Checkpoint.read(self._last)
+        last.require_same_run(self._state(), self._last)
+        self.step, self.best, self.stale = last.position.step, last.position.best, last.position.stale
+        self.weights.load(last.weights)
+        if self.average is not None:
+            self.average.load(last.average)
+        for name, master in self.weights.masters.items():
+            moments = last.moments.get(name, {})
+            self.optimizer.state[master] = {kind: value.to(master.device) for kind, value in moments.items()}
+        self.report({"goes_on": f"after step {self.step}"})

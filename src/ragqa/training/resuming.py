@@ -1,0 +1,118 @@
+"""What a run that was cut goes on from: the checkpoint in ``last.safetensors``, and whether it is of the same run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ragqa import durable
+from ragqa.errors import TrainingError
+from ragqa.training.run_folder import RATES, position_of
+from ragqa.training.schedule import Schedule
+
+_FREE = frozenset({"checkpoint_minutes", "validate_steps"})
+"""What may change on the way: when to save and to validate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run is, and which run it is.
+
+    ``diverged``: whether the loss of the next step is no number. Older versions wrote neither this nor ``identity``.
+    """
+
+    step: int
+    best: float
+    stale: int
+    schedule: Mapping[str, Any]
+    identity: str | None = None
+    diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the steps to come depend on besides the examples; tensors by the names of their weights.
+
+    ``average`` is empty where there is none; ``moments`` are what the optimizer keeps of each weight, by their kind.
+    """
+
+    position: Position
+    weights: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]
+    moments: Mapping[str, Mapping[str, Tensor]]
+
+    def write(self, path: Path) -> None:
+        """Replace what is at ``path`` in one rename."""
+        tensors = {f"weight/{name}": tensor for name, tensor in self.weights.items()}
+        tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+        for name, moments in self.moments.items():
+            tensors |= {f"{kind}/{name}": tensor for kind, tensor in moments.items()}
+        save_tensors(path, tensors, {"position": json.dumps(asdict(self.position))})
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """What ``write`` wrote, or that of an older version.
+
+        Raises:
+            TrainingError: it is no checkpoint.
+        """
+        known = {field.name for field in fields(Position)}  # a later version may have written more
+        position = Position(**{key: value for key, value in position_of(path).items() if key in known})
+        weights: dict[str, Tensor] = {}
+        average: dict[str, Tensor] = {}
+        moments: dict[str, dict[str, Tensor]] = {}
+        with safe_open(path, framework="pt") as stored:
+            for key in stored.keys():  # noqa: SIM118 (not a dict)
+                kind, name = key.split("/", 1)
+                tensor = stored.get_tensor(key)
+                if kind == "weight":
+                    weights[name] = tensor
+                elif kind == "average":
+                    average[name] = tensor
+                else:
+                    moments.setdefault(name, {})[kind] = tensor
+        return cls(position, weights, average, moments)
+
+    def require_same_run(self, own: "Checkpoint", path: Path) -> None:
+        """Refuse to go on from this one, read from ``path``, in a run that is not its own.
+
+        Its schedule may differ in when to save and to validate, and in the rates where they led to no number.
+
+        Raises:
+            TrainingError: the learning rate would jump, the examples would be others or in another order, or other
+                weights would be trained.
+        """
+        there, here = self.position, own.position
+        schedule = {
+            **Schedule().model_dump(),
+            **there.schedule,
+        }  # what an older version did not know: its default
+        free = _FREE | RATES if there.diverged else _FREE
+        differing = [
+            f"{key} {schedule.get(key)} there, {value} here"
+            for key, value in here.schedule.items()
+            if schedule.get(key) != value and key not in free
+        ]
+        if differing:
+            raise TrainingError(
+                f"{path} was made with another schedule: {'; '.join(differing)}",
+                accepted="the schedule that the run began with",
+                next_step="restore it, or train without --resume (which begins again), or into another output",
+            )
+        if there.identity not in (None, here.identity) or self.weights.keys() != own.weights.keys():
+            raise TrainingError(
+                f"{path} was made with other data or settings",
+                accepted="the run that it belongs to",
+                next_step="restore them, or train without --resume (which begins again), or into another output",
+            )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write one file, whole or not at all."""
+    with durable.whole(path) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)

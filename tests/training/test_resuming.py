@@ -1,0 +1,110 @@
+"""Checkpoints: what stands in the file, and which run may go on from it."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from ragqa.errors import TrainingError
+from ragqa.training.resuming import Checkpoint, Position
+from ragqa.training.schedule import Schedule
+
+
+def checkpoint(**position: Any) -> Checkpoint:
+    """One of a run with two weights, an average, and moments of the first alone."""
+    values = {
+        "step": 3,
+        "best": -math.inf,
+        "stale": 1,
+        "schedule": Schedule().model_dump(),
+        "identity": "mine",
+    }
+    weights = {"encoder.w": torch.arange(6.0).view(2, 3).T, "head.b": torch.ones(2)}
+    moments = {"encoder.w": {"step": torch.tensor(3.0), "exp_avg": torch.zeros(3, 2)}, "head.b": {}}
+    average = {name: weight + 1 for name, weight in weights.items()}
+    return Checkpoint(Position(**{**values, **position}), weights, average, moments)
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    path, written = tmp_path / "last.safetensors", checkpoint(diverged=True)
+    written.write(path)
+    read = Checkpoint.read(path)
+    assert read.position == written.position
+    for left, right in (
+        (read.weights, written.weights),
+        (read.average, written.average),
+        (read.moments["encoder.w"], written.moments["encoder.w"]),
+    ):
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+    assert read.moments.keys() == {"encoder.w"}
+
+
+def test_the_file_keeps_its_form(tmp_path: Path) -> None:
+    """Else no run of an earlier version could go on."""
+    path = tmp_path / "last.safetensors"
+    checkpoint().write(path)
+    with safe_open(path, framework="pt") as stored:
+        position = json.loads(stored.metadata()["position"])
+    assert load_file(path).keys() == {
+        *("weight/encoder.w", "weight/head.b", "average/encoder.w", "average/head.b"),
+        *("step/encoder.w", "exp_avg/encoder.w"),
+    }
+    assert list(position) == ["step", "best", "stale", "schedule", "identity", "diverged"]
+
+
+@pytest.mark.parametrize("later", [{}, {"more": 1}])
+def test_a_checkpoint_of_an_older_or_a_later_version_is_taken(tmp_path: Path, later: dict[str, int]) -> None:
+    path, own = tmp_path / "last.safetensors", checkpoint()
+    own.write(path)
+    schedule = {key: value for key, value in own.position.schedule.items() if key != "average_decay"}
+    position = {
+        "step": 5,
+        "best": 0.5,
+        "stale": 0,
+        "schedule": schedule,
+        **later,
+    }  # no identity, not diverged
+    save_file(load_file(path), path, {"position": json.dumps(position)})
+    found = Checkpoint.read(path)
+    found.require_same_run(own, path)
+    assert found.position == Position(5, 0.5, 0, schedule, identity=None, diverged=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "diverged"),
+    [({"validate_steps": 7, "checkpoint_minutes": 1.0}, False), ({"learning_rate": 1e-5}, True)],
+)
+def test_when_to_save_may_change_and_rates_that_led_to_no_number(
+    changed: dict[str, Any], diverged: bool
+) -> None:
+    there, own = checkpoint(diverged=diverged), checkpoint(schedule=Schedule(**changed).model_dump())
+    there.require_same_run(own, Path("last"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "diverged", "named"),
+    [
+        ({"learning_rate": 1e-5}, False, "learning_rate 0.00025 there, 1e-05 here"),
+        ({"seed": 4, "epochs": 9}, True, "epochs 2 there, 9 here; seed 13 there, 4 here"),
+    ],
+)
+def test_another_schedule_is_refused_with_all_that_differs(
+    changed: dict[str, Any], diverged: bool, named: str
+) -> None:
+    there, own = checkpoint(diverged=diverged), checkpoint(schedule=Schedule(**changed).model_dump())
+    with pytest.raises(TrainingError) as fault:
+        there.require_same_run(own, Path("last"))
+    assert fault.value.found == f"last was made with another schedule: {named}"
+
+
+@pytest.mark.parametrize("other", [checkpoint(identity="other"), replace(checkpoint(), weights={})])
+def test_other_data_and_other_weights_are_refused(other: Checkpoint) -> None:
+    with pytest.raises(TrainingError, match=r"^last was made with other data or settings"):
+        other.require_same_run(checkpoint(), Path("last"))
