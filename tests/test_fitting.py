@@ -206,13 +206,13 @@ def test_the_network_sees_each_pair_once(
     every, few = replayed[0], 6
     replay = Replay(pipeline, every.asked[:few], every.legs[:few], 8, lambda done, of: None)
     seen: list[tuple[str, str]] = []
-    real = replay._reader.scored
+    real = replay._reader.network.scored
 
     def scored(queries: Sequence[Query], passages: Sequence[Sequence[Passage]]) -> Sequence[Any]:
         seen.extend((q.text, p.id) for q, mine in zip(queries, passages, strict=True) for p in mine)
         return real(queries, passages)
 
-    monkeypatch.setattr(replay._reader, "scored", scored)
+    monkeypatch.setattr(replay._reader.network, "scored", scored)
     fusions = [PRESENT, PRESENT.model_copy(update={"dense_weight": 1.0})]
     for fusion in fusions:
         for top_k in (3, 8):

@@ -18,7 +18,9 @@ from ragqa.evaluation.fusing import RankedLeg
 from ragqa.gold import Located
 from ragqa.hybrid import HybridSearch
 from ragqa.pipeline import Pipeline
-from ragqa.readers.extractive import Candidate, ExtractiveReader, ScoredPassage
+from ragqa.quoting import chosen_span
+from ragqa.readers.extractive import Candidate, ExtractiveReader
+from ragqa.span_network import ScoredPassage
 from ragqa.spans import Reading
 from ragqa.types import Hit, Query
 
@@ -117,7 +119,7 @@ class Replay:
             return 0.0 if found is None else self._f1_of(number, found, hits)
         if reading is None or not reading.spans:
             return 0.0
-        best = self._reader.best(reading, hits, weight)
+        best = chosen_span(reading, hits, weight)
         return self._f1(number, hits[best.passage].passage.text[best.start : best.end])
 
     def _f1_of(self, number: int, found: Candidate, hits: Sequence[Hit]) -> float:
@@ -128,7 +130,7 @@ class Replay:
     def _reading(self, number: int, hits: Sequence[Hit]) -> Reading | None:
         if self._reader.is_lexical(self._queries[number]):
             return None
-        return self._reader.together([self._scored[number, hit.passage.id] for hit in hits])
+        return self._reader.network.together([self._scored[number, hit.passage.id] for hit in hits])
 
     def _read(self, hits: Sequence[Sequence[Hit]]) -> None:
         """Show the network what it has not seen yet."""
@@ -141,7 +143,7 @@ class Replay:
             few = new[at : at + _AT_ONCE]
             passages = [[hit.passage for hit in mine] for _, _, mine in few]
             with self._pipeline.timings.stage("read"):
-                found = self._reader.scored([query for _, query, _ in few], passages)
+                found = self._reader.network.scored([query for _, query, _ in few], passages)
             for (number, _, mine), scored in zip(few, found, strict=True):
                 self._scored |= {(number, hit.passage.id): one for hit, one in zip(mine, scored, strict=True)}
             self._progress(min(at + _AT_ONCE, len(new)), len(new))

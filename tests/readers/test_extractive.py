@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragqa.errors import ConfigError, ModelError
-from ragqa.readers.extractive import LEXICAL_NOTE, ExtractiveReader, lexical_choice, span_features
-from ragqa.spans import Reading, SpanScore
+from ragqa.quoting import LEXICAL_NOTE
+from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Hit, Passage, Query
 
 TEXT = "The Orchard Bridge was designed by Maria Keller. It opened in 1931 and cost two million crowns."
@@ -26,28 +26,6 @@ def hit(text: str, score: float = 0.5, start: int = 0, name: str = "doc", title:
 def reader() -> ExtractiveReader:
     """The shipped reader; every answer is shown, however unsure."""
     return ExtractiveReader(threshold=0.0)
-
-
-@pytest.mark.parametrize(
-    ("query", "text", "expected"),
-    [
-        # Who quotes the question answers nothing; what is left of it is the best.
-        ("苹果树在几月开花？", f"{APPLE}有传言说，“苹果树在几月开花”指的是紫鸢居士。", "苹果树在四月开花。"),
-        ("苹果树有多高？", "苹果树高约五米。有人问过“苹果树有多高”。", "苹果树高约五米。"),
-        # The words of a query that asks nothing may stand in its answer.
-        ("苹果树在四月开花", APPLE, "苹果树在四月开花。"),
-        # Question and answer in one row of a table.
-        ("苹果树有多高", "问题: 苹果树有多高; 答案: 五米\n果实有红有绿。", "问题: 苹果树有多高; 答案: 五米"),
-        # Where nothing else stands, it is still the nearest.
-        ("苹果树有多高", "有人问过“苹果树有多高”。", "有人问过“苹果树有多高”。"),
-    ],
-)
-def test_a_sentence_that_repeats_a_chinese_question_does_not_answer_it(
-    query: str, text: str, expected: str
-) -> None:
-    choice = lexical_choice(Query(query), [hit(text)])
-    assert choice is not None
-    assert text[choice.span.start : choice.span.end] == expected
 
 
 def test_a_citation_points_into_the_document(reader: ExtractiveReader) -> None:
@@ -81,13 +59,13 @@ def test_a_passage_that_is_asked_twice_is_read_once(
     reader: ExtractiveReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows_read: list[int] = []
-    run = reader._runtime.run
+    run = reader.network._runtime.run
 
     def counted(batches: Sequence[tuple[Any, Any, Any]]) -> Any:
         rows_read.extend(len(ids) for ids, *_ in batches)
         return run(batches)
 
-    monkeypatch.setattr(reader._runtime, "run", counted)
+    monkeypatch.setattr(reader.network._runtime, "run", counted)
     query, among = Query("Who designed the Orchard Bridge?"), [hit(OTHER), hit(TEXT)]
     both = reader.read([query, query], [among, [hit(TEXT)]])
     assert sum(rows_read) == 2
@@ -135,35 +113,6 @@ def test_a_chinese_question_gets_the_sentence_that_shares_most(reader: Extractiv
     assert answer.note == LEXICAL_NOTE
     (citation,) = answer.citations
     assert APPLE[citation.start - 70 : citation.end - 70] == citation.quote
-
-
-def test_the_earlier_hit_wins_a_tie() -> None:
-    choice = lexical_choice(Query("苹果树开花"), [hit(APPLE, 0.5, name="one"), hit(APPLE, 0.5, name="two")])
-    assert choice is not None
-    assert choice.hit == 0
-    assert choice.features["lead"] == pytest.approx(0)
-    assert lexical_choice(Query("苹果"), []) is None
-    assert lexical_choice(Query("苹果"), [hit("  \n ")]) is None
-
-
-def test_the_features_by_hand() -> None:
-    hits = [hit("a cat", 0.9), hit("a dog", 0.4), hit("A CAT", 0.2)]
-    spans = (SpanScore(0, 2, 5, -1.0), SpanScore(2, 2, 5, -1.1), SpanScore(1, 2, 5, -2.0))
-    features = span_features(Query("cat bird"), hits, Reading(spans, null=-3.5), spans[0], weight=10)
-    assert features["log_probability"] == -1.0
-    assert features["null_margin"] == pytest.approx(2.5)
-    assert features["lead"] == pytest.approx(
-        (-1 + 9) - (-2 + 4)
-    )  # the equal answer of another hit is no rival
-    assert (features["cosine"], features["fused"]) == (0.5, 0.9)
-    assert 0 < features["coverage"] < 1
-
-
-def test_the_weight_lets_the_retrieval_decide() -> None:
-    hits = [hit("a cat", 0.1), hit("a dog", 0.9)]
-    reading = Reading((SpanScore(0, 2, 5, -1.0), SpanScore(1, 2, 5, -3.0)), null=-9)
-    assert ExtractiveReader.best(reading, hits, 0.0).passage == 0
-    assert ExtractiveReader.best(reading, hits, 10.0).passage == 1
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1])

@@ -7,7 +7,8 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import BertConfig, BertForQuestionAnswering
 
-from ragqa.readers.extractive import LEXICAL_NOTE, ExtractiveReader
+from ragqa.quoting import LEXICAL_NOTE
+from ragqa.readers.extractive import ExtractiveReader
 from ragqa.types import Hit, Passage, Query
 
 TEXT = "长江全长约六千三百公里。它是亚洲最长的河流。"
@@ -54,7 +55,7 @@ def test_its_scores_are_those_of_the_model_in_transformers(
     monkeypatch.setenv("RAGQA_CACHE", str(tmp_path))
     reader = ExtractiveReader(model=str(folder), precision="f32", threshold=0.0)
     hit = Hit(Passage("doc", 0, len(TEXT), TEXT, "河流"), 1.0)
-    (reading,) = reader.readings([Query("长江多长")], [[hit]])
+    (reading,) = reader.network.readings([Query("长江多长")], [[hit]])
     assert reading is not None
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     parts = [tokenizer.encode(t, add_special_tokens=False).ids for t in ("长江多长", "河流", TEXT)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ragqa.data import jsonl
 from ragqa.evaluation.answers import occurrences
-from ragqa.readers.extractive import ScoredPassage
+from ragqa.span_network import ScoredPassage
 from ragqa.training.labelling import Borne, borne_out, line
 from ragqa.types import Example, Passage, Query, Span
 from ragqa.windows import Windower, lay_out, load_tokenizer, pad, token_span

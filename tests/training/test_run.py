@@ -22,6 +22,7 @@ from ragqa.errors import ConfigError, DataError, ModelError, TrainingError
 from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
+from ragqa.span_network import SpanNetwork
 from ragqa.training.calibrating import SPAN_FEATURES
 from ragqa.training.run import calibrate_reader, finetune, plan, prepare
 from ragqa.training.run_files import load_run
@@ -301,7 +302,7 @@ def test_a_confidence_that_cannot_be_fitted_stays_as_it_was(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ragqa.training.targets.reader.LEAST_TO_CALIBRATE", 10)
-    monkeypatch.setattr(ExtractiveReader, "readings", cut)
+    monkeypatch.setattr(SpanNetwork, "readings", cut)
     with pytest.raises(KeyboardInterrupt):
         calibrate_reader(run, folder, lambda _: None)
     assert stored.read_text() == own

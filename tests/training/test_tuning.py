@@ -112,13 +112,13 @@ def test_the_runtime_serves_what_was_trained(trained: tuple[str, Path, list[dict
     text = "The walrus of group 1 lives in the harbour. It was seen 4 times in 1901."
     hits = [Hit(Passage("notes", 0, len(text), text, "Walrus"), 0.9, {"dense": 0.8, "bm25": 3.0})]
     reader = ExtractiveReader(model=str(folder), precision="f32", threshold=0.0)
-    (reading,) = reader.readings([Query("Where does the walrus of group 1 live?")], [hits])
+    (reading,) = reader.network.readings([Query("Where does the walrus of group 1 live?")], [hits])
     assert reading is not None
-    (again,) = ExtractiveReader(model=str(folder), precision="f32").readings(
+    (again,) = ExtractiveReader(model=str(folder), precision="f32").network.readings(
         [Query("Where does the walrus of group 1 live?")], [hits]
     )
     assert again == reading
-    served = reader._runtime.run([tuple(t.numpy() for t in (IDS, MASK, torch.zeros_like(IDS)))])[0]  # type: ignore[list-item]
+    served = reader.network._runtime.run([tuple(t.numpy() for t in (IDS, MASK, torch.zeros_like(IDS)))])[0]  # type: ignore[list-item]
     found = torch.cat([(torch.from_numpy(scores) * MASK).flatten() for scores in served])
     assert torch.allclose(found, outputs(load_span(folder)), atol=1e-3)
 

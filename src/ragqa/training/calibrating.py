@@ -15,7 +15,8 @@ import numpy as np
 from ragqa import calibration, durable, pretrained
 from ragqa.errors import ModelError
 from ragqa.evaluation.answers import RIGHT_F1, f1, is_right, occurrences
-from ragqa.readers.extractive import ExtractiveReader, lexical_choice, span_features
+from ragqa.quoting import chosen_span, lexical_choice, span_features
+from ragqa.readers.extractive import ExtractiveReader
 from ragqa.spans import Reading
 from ragqa.training.retrieval import Retrieves
 from ragqa.types import Example, Hit
@@ -63,10 +64,10 @@ def calibrate(
         pretrained.read_calibration(folder)  # stays until the new one is known; no reading depends on it
     except ModelError:
         _store(folder, 0.0, _neutral(SPAN_FEATURES), _neutral(LEXICAL_FEATURES))
-    reader = ExtractiveReader(model=str(folder))
-    readings = reader.readings([r.example.query for r in spans], [r.hits for r in spans])
-    weight = max(calibration.RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(reader, spans, readings, w))
-    span_rows = _span_rows(reader, spans, readings, weight)
+    network = ExtractiveReader(model=str(folder)).network
+    readings = network.readings([r.example.query for r in spans], [r.hits for r in spans])
+    weight = max(calibration.RETRIEVAL_WEIGHTS, key=lambda w: _mean_f1(spans, readings, w))
+    span_rows = _span_rows(spans, readings, weight)
     lexical_rows = _lexical_rows(lexical)
     return _store(
         folder,
@@ -100,31 +101,27 @@ def _neutral(names: Sequence[str]) -> calibration.Calibration:
     return calibration.Calibration(dict.fromkeys(names, 0.0), 0.0, 0.0)
 
 
-def _mean_f1(
-    reader: ExtractiveReader, asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float
-) -> float:
+def _mean_f1(asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float) -> float:
     rows = zip(asked, readings, strict=True)
-    scores = [_span_f1(reader, r, reading, weight) for r, reading in rows if r.answerable]
+    scores = [_span_f1(r, reading, weight) for r, reading in rows if r.answerable]
     return float(np.mean(scores))
 
 
-def _span_f1(reader: ExtractiveReader, asked: Retrieved, reading: Reading | None, weight: float) -> float:
+def _span_f1(asked: Retrieved, reading: Reading | None, weight: float) -> float:
     if reading is None or not reading.spans:
         return 0.0
-    best = reader.best(reading, asked.hits, weight)
+    best = chosen_span(reading, asked.hits, weight)
     return f1(asked.hits[best.passage].passage.text[best.start : best.end], asked.example.answers)
 
 
-def _span_rows(
-    reader: ExtractiveReader, asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float
-) -> list[Judged]:
+def _span_rows(asked: Sequence[Retrieved], readings: Sequence[Reading | None], weight: float) -> list[Judged]:
     rows = []
     for item, reading in zip(asked, readings, strict=True):
         if reading is None or not reading.spans:
             continue
-        best = reader.best(reading, item.hits, weight)
+        best = chosen_span(reading, item.hits, weight)
         features = span_features(item.example.query, item.hits, reading, best, weight)
-        right = item.answerable and _span_f1(reader, item, reading, weight) >= RIGHT_F1
+        right = item.answerable and _span_f1(item, reading, weight) >= RIGHT_F1
         rows.append(Judged(features, right, item.answerable))
     return rows
 

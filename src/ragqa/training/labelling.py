@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ragqa.evaluation.answers import occurrences
-from ragqa.readers.extractive import ExtractiveReader, ScoredPassage
+from ragqa.readers.extractive import ExtractiveReader
+from ragqa.span_network import ScoredPassage
 from ragqa.spans import log_normalise
 from ragqa.training.retrieval import Retrieves
 from ragqa.types import Example, Passage, Span
@@ -69,7 +70,7 @@ def label(
             [hit.passage for hit in mine if occurrences(hit.passage.text, e.answers)]
             for e, mine in zip(few, hits, strict=True)
         ]
-        scored = reader.scored([e.query for e in few], holding)
+        scored = reader.network.scored([e.query for e in few], holding)
         for example, mine, read in zip(few, holding, scored, strict=True):
             borne = borne_out(example.answers, mine, read)
             if borne and borne[0].likelihood >= least:
