@@ -41,6 +41,7 @@ def test_each_plugin_is_built_from_its_name(kind: str, name: str) -> None:
         "splitters": "split",
         "encoders": "encode_passages",
         "tuning": "apply",
+        "continual": "penalty",
         "rerankers": "rerank",
         "rewriters": "rewrite",
     }

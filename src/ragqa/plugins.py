@@ -26,6 +26,7 @@ SUFFIX = {
     "readers": "Reader",
     "rewriters": "Rewriter",
     "tuning": "Tuning",
+    "continual": "Continual",
 }
 """Kind (a folder) → last word of its classes."""
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ragqa.types import Answer, Document, Hit, Passage, Query, Rewritten, Turn
+from ragqa.types import Answer, Document, Example, Hit, Passage, Query, Rewritten, Turn
 
 Vectors = npt.NDArray[np.float32]
 """Shape (N, D), float32, each row of length 1."""
@@ -187,4 +187,20 @@ class Tuning(Protocol):
 
     def export(self, model: Tunable, folder: Path) -> None:
         """Write what was trained in the format that other tools load, where there is one."""
+        ...
+
+
+class Continual(Protocol):
+    """What keeps old skills while a model learns new ones."""
+
+    def begin_task(self, model: Tunable, examples: Sequence[Example]) -> Sequence[Example]:
+        """Before the first step: the model as it is, and what is new → what is learned, old things among it."""
+        ...
+
+    def penalty(self, model: Any) -> Any:
+        """Added to the loss of every step: a scalar tensor, or None where nothing is."""
+        ...
+
+    def end_task(self, folder: Path) -> None:
+        """After training: leave in the folder of the model what the next task needs."""
         ...

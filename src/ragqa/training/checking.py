@@ -1,21 +1,46 @@
 """Before training: what of the questions can be learned from, and whether that is enough."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from pydantic import BaseModel
 
+from ragqa import backbone, data
+from ragqa.analysis import is_han
 from ragqa.errors import DataError, TrainingError
 from ragqa.evaluation.answers import answer_tokens
+from ragqa.literacy import Literacy
+from ragqa.training.settings.run import Labels, Run
 from ragqa.types import Example, Query
+from ragqa.windows import load_tokenizer
 
 LEAST = 20
 """Answerable training questions below which nothing is learned but those questions."""
 
 WORTHWHILE = 200
 
-Labels = Literal["answers", "passages", "choices", "texts"]
-"""What a target learns from."""
+
+def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
+    """The questions of ``run.data`` that a model on ``run.backbone`` can read.
+
+    Where its vocabulary holds no Chinese the model is never asked in Chinese (see ``literacy``), nor trained in it.
+
+    Raises:
+        DataError: none is left.
+    """
+    examples = data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    chinese = [e for e in examples if is_han(e.query.text)]
+    if not chinese or Literacy(load_tokenizer(backbone.resolve(run.backbone))).han:
+        return examples
+    why = f"in Chinese, which the vocabulary of the backbone ({run.backbone}) does not hold"
+    help_ = {
+        "accepted": "questions in a language of the backbone",
+        "next_step": "--backbone FOLDER of a Chinese or multilingual encoder",
+    }
+    if len(chinese) == len(examples):
+        raise DataError(f"all {len(examples)} questions are {why}", **help_)
+    for example in chinese:
+        on_bad(DataError(f"{_name(example)} is {why}", **help_))
+    return [e for e in examples if not is_han(e.query.text)]
 
 
 def wording(query: Query) -> str:

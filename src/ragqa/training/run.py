@@ -15,7 +15,7 @@ from ragqa import backbone, checkpoints, devices, durable, plugins, pretrained
 from ragqa.backbone import content_digest
 from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
-from ragqa.protocols import Tuning
+from ragqa.protocols import Continual, Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.card import model_card
@@ -52,6 +52,7 @@ class Prepared:
     schedule: Schedule
     split: Split
     task: Task
+    continual: Continual
     trainer: Trainer
 
     def minutes(self, pace: Pace) -> float:
@@ -114,6 +115,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
             json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
         )
         task.finish(partial)
+        prepared.continual.end_task(partial)
     comparison = task.compare(target)
     (target / CARD).write_text(
         model_card(run, prepared.schedule, prepared.split, task.measure, best, comparison), encoding="utf-8"
@@ -185,10 +187,11 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
+    continual: Continual = plugins.build("continual", run.continual.options())
     trainer = Trainer(
         placed(task.model),
         task.objective,
-        task.training,
+        continual.begin_task(task.model, task.training),
         schedule,
         folder or run.output,
         dtype=torch.bfloat16
@@ -197,9 +200,10 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
         validate=task.validate,
         report=report,
         workers=Workers.joined(),
+        continual=continual,
         identity=_identity(run),
     )
-    return Prepared(run, schedule, split, task, trainer)
+    return Prepared(run, schedule, split, task, continual, trainer)
 
 
 def estimate(prepared: Prepared, report: Report) -> Pace:

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ragqa.continual.none import NoneContinual
 from ragqa.errors import TrainingError
+from ragqa.protocols import Continual
 from ragqa.training.averaging import Average
 from ragqa.training.interrupting import asked_to_stop
 from ragqa.training.optimizer import optimizer_of
@@ -64,12 +66,14 @@ class Trainer:
         validate: Callable[[nn.Module], float],
         report: Callable[[dict[str, Any]], None],
         workers: Workers | None = None,
+        continual: Continual | None = None,
         identity: str = "",
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
         self.schedule, self.folder, self._last = schedule, folder, folder / LAST
         self.validate, self.report = validate, report
         self.workers, self.identity = workers or Workers(), identity
+        self.continual = continual or NoneContinual()
         self.weights = MasterWeights(model, dtype)
         self.optimizer = optimizer_of(model, self.weights.masters, schedule)
         decay = schedule.average_decay
@@ -224,6 +228,9 @@ class Trainer:
         self.optimizer.zero_grad()
         for groups in mine:
             loss = self.objective.loss(self.model, self.objective.collate(groups))
+            penalty = self.continual.penalty(self.model)
+            if penalty is not None:
+                loss = loss + penalty
             loss.backward()  # type: ignore[no-untyped-call]
             share = len(groups) / count
             self.weights.collect_gradients(share)

@@ -7,9 +7,8 @@ from pydantic import Field, model_validator
 
 from ragqa import pretrained
 from ragqa.choices import PASSAGE_ONCE
-from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.run import HeadedRun
+from ragqa.training.settings.run import HeadedRun, Labels
 
 
 class ChoiceRun(HeadedRun):

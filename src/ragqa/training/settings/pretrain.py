@@ -8,9 +8,8 @@ from pydantic import Field
 
 from ragqa.discovery import Found, discover
 from ragqa.errors import TrainingError
-from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.run import Run
+from ragqa.training.settings.run import Labels, Run
 
 
 class PretrainRun(Run):

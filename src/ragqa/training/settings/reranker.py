@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.mining import MinedRun, MiningConfig
+from ragqa.training.settings.run import Labels
 
 
 class RerankerRun(MinedRun):

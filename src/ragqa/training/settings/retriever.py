@@ -6,10 +6,9 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.mining import MiningConfig
-from ragqa.training.settings.run import Run
+from ragqa.training.settings.run import Labels, Run
 
 
 class RetrieverRun(Run):

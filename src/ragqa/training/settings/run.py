@@ -16,11 +16,13 @@ from pydantic import (
 )
 
 from ragqa.config import PluginSpec, explained
-from ragqa.training.checking import Labels
 from ragqa.training.schedule import Schedule
 from ragqa.training.splitting import Unit
 
 LISTED = "docs/training_settings.md lists each setting"
+
+Labels = Literal["answers", "passages", "choices", "texts"]
+"""What a target learns from."""
 
 ORIGIN = "origin"
 """In the context of a validation: where the settings come from, " in FILE"."""
@@ -85,6 +87,7 @@ class Run(Described):
 
     backbone: str = Field("builtin", description="builtin, or a Hugging Face folder")
     tuning: PluginSpec = Field(PluginSpec(name="full"), description="which weights train")
+    continual: PluginSpec = Field(PluginSpec(name="none"), description="what keeps old skills: none")
     freeze: tuple[str, ...] = Field(
         ("word_embeddings",),
         description="what stays as it is: word_embeddings, embeddings, layers.0-3, encoder, or the beginning of a name",
@@ -115,9 +118,9 @@ class Run(Described):
         None, description="what is not given goes by the number of questions and the tuning"
     )
 
-    @field_validator("tuning", mode="before")
+    @field_validator("tuning", "continual", mode="before")
     @classmethod
-    def _tuning_by_name(cls, value: Any) -> Any:
+    def _plugin_by_name(cls, value: Any) -> Any:
         """``tuning: lora`` is short for ``tuning: {name: lora}``."""
         return {"name": value} if isinstance(value, str) else value
 
