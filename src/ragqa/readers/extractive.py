@@ -36,7 +36,8 @@ class ExtractiveReader:
 
     Args:
         model: "builtin", a folder that ``ragqa finetune reader`` wrote, or a question-answering model as
-            transformers saves it, which is taken to read every language it is asked in.
+            transformers saves it, which is taken to read every language it is asked in; of ours the vocabulary
+            tells whether it reads Chinese.
         precision, device: see ``ragqa.devices``.
         max_answer_tokens: longest answer in tokens.
         retrieval_weight: weight of the retrieval score beside the log probability; None takes the model's own.
@@ -66,7 +67,6 @@ class ExtractiveReader:
             raise ConfigError(f"reader.retrieval_weight = {retrieval_weight}", accepted="a finite number")
         folder = pretrained.reader_folder(model)
         self._calibration = pretrained.read_calibration(folder)
-        self._reads_han = pretrained.is_huggingface(folder)
         weight = self._calibration.retrieval_weight
         self._retrieval_weight = weight if retrieval_weight is None else retrieval_weight
         self._threshold = threshold
@@ -99,7 +99,7 @@ class ExtractiveReader:
 
     def is_lexical(self, query: Query) -> bool:
         """Whether a query is answered by the best sentence, without the network."""
-        return is_han(query.text) and not self._reads_han
+        return is_han(query.text) and not self.network.reads_han
 
     def candidate(
         self, query: Query, hits: Sequence[Hit], reading: Reading | None, retrieval_weight: float

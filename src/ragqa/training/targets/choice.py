@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ragqa import backbone, data
+from ragqa import backbone
 from ragqa.choices import PASSAGE_ONCE
 from ragqa.data.faults import OnBad
 from ragqa.errors import DataError
@@ -17,6 +17,7 @@ from ragqa.evaluation.classes import accuracy, by_letter, confusion
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.placing import placed
 from ragqa.pretrained import TEMPERATURE, backbone_of
+from ragqa.training import checking
 from ragqa.training.judging import Comparison, compare
 from ragqa.training.objectives.choice import ChoiceObjective, OptionsObjective
 from ragqa.training.objectives.shared_passage import SharedPassageObjective
@@ -39,7 +40,7 @@ _ROWS = 96
 
 def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``; one that has an answer and no options gets them from its passage."""
-    read = data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    read = checking.readable(run, on_bad)
     found = list(with_options(read, run.options, run.split_seed))
     plain = sum(not e.query.choices and not (e.answers and e.positives) for e in read)
     if plain:

@@ -12,6 +12,7 @@ from ragqa.data.faults import OnBad
 from ragqa.errors import DataError, TrainingError
 from ragqa.models.placing import placed
 from ragqa.models.span import SpanModel, load_span
+from ragqa.training import checking
 from ragqa.training.calibrating import (
     UNANSWERABLE_SHARE,
     Retrieved,
@@ -46,7 +47,7 @@ def examples(run: ReaderRun, on_bad: OnBad) -> list[Example]:
             accepted="questions in Chinese",
             next_step="leave it out, and the shipped confidence of Chinese answers stays",
         )
-    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    return checking.readable(run, on_bad)
 
 
 def task(run: ReaderRun, split: Split, report: Report) -> Task:

@@ -16,6 +16,7 @@ from ragqa.evaluation.retrieval import Measure, ndcg, recall
 from ragqa.models.pair import PairModel
 from ragqa.models.placing import placed
 from ragqa.rerankers.cross_encoder import FITTED, Mixture, combined, fitted_mixture
+from ragqa.training import checking
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.pair import PairObjective
@@ -35,7 +36,7 @@ _BATCH = 32
 
 def examples(run: RerankerRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    return checking.readable(run, on_bad)
 
 
 def task(run: RerankerRun, split: Split, report: Report) -> Task:

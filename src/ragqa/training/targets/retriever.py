@@ -22,6 +22,7 @@ from ragqa.layout import Layout, read_layout
 from ragqa.models.bi_encoder import BiEncoder, load_encoder
 from ragqa.models.placing import placed
 from ragqa.protocols import Vectors
+from ragqa.training import checking
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.mining import mined, searched
 from ragqa.training.objectives.contrastive import NEIGHBOURS, ContrastiveObjective, chunks, encode
@@ -40,7 +41,7 @@ _DEEPEST = 10
 
 def examples(run: RetrieverRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    return checking.readable(run, on_bad)
 
 
 def task(run: RetrieverRun, split: Split, report: Report) -> Task:
