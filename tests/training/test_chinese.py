@@ -127,8 +127,18 @@ def test_chinese_questions_are_left_out_where_the_vocabulary_holds_no_chinese(
             report=lambda _: None,
         )
 
-    both = {**settings(chinese, tiny_bert, tmp_path / "both"), "data": (chinese, questions)}
+    also = tmp_path / "also.jsonl"
+    record = {
+        "question": "What does 鹿 mean?",
+        "answers": ["deer"],
+        "passage": "鹿 means deer.",
+        "document": "x",
+    }
+    also.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    both = {**settings(chinese, tiny_bert, tmp_path / "both"), "data": (chinese, questions, also)}
     told: list[dict[str, Any]] = []
     finetune(ReaderRun(**both), resume=False, report=told.append)
     assert sum("is in Chinese, which" in str(values.get("left out")) for values in told) == 36
-    assert next(v["training_questions"] for v in told if "training_questions" in v) == 30
+    counts = next(values for values in told if "training_questions" in values)
+    # A Chinese word within English is no Chinese question.
+    assert counts["training_questions"] + counts["validation_questions"] == 37

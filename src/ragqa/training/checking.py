@@ -28,19 +28,23 @@ def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
         DataError: none is left.
     """
     examples = data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
-    chinese = [e for e in examples if is_han(e.query.text)]
-    if not chinese or Literacy(load_tokenizer(backbone.resolve(run.backbone))).han:
+    if not any(is_han(e.query.text) for e in examples):
         return examples
+    literacy = Literacy(load_tokenizer(backbone.resolve(run.backbone)))
     why = f"in Chinese, which the vocabulary of the backbone ({run.backbone}) does not hold"
     help_ = {
         "accepted": "questions in a language of the backbone",
         "next_step": "--backbone FOLDER of a Chinese or multilingual encoder",
     }
-    if len(chinese) == len(examples):
+    found = []
+    for example in examples:
+        if is_han(example.query.text) and not literacy.reads(example.query.text):
+            on_bad(DataError(f"{_name(example)} is {why}", **help_))
+        else:
+            found.append(example)
+    if not found:
         raise DataError(f"all {len(examples)} questions are {why}", **help_)
-    for example in chinese:
-        on_bad(DataError(f"{_name(example)} is {why}", **help_))
-    return [e for e in examples if not is_han(e.query.text)]
+    return found
 
 
 def wording(query: Query) -> str:
