@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,18 @@ def test_a_run_ends_with_a_table_and_a_reader_that_answers(
     values = {"data": "replaced.jsonl", "start_from": "builtin", "hard_negatives": 0, "schedule": schedule}
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(values), encoding="utf-8")
-    output = tmp_path / "run"
+    output = tmp_path / "my run"
     done = ragqa(
         "finetune", "reader", "--config", str(config), "--data", str(questions), "--output", str(output)
     )
     assert done.code == 0, done.err
-    head, columns, f1, exact, last = done.out.splitlines()
+    head, columns, f1, exact, path, command = done.out.splitlines()
     assert head == "3 test questions"
     assert columns.split()[:2] == ["before", "after"]
     assert f1.startswith("F1 ")
     assert exact.startswith("exact match ")
-    assert last == f"{output}/model: use it with --set reader.model={output}/model"
+    assert path == f"{output}/model: use it with"
+    assert shlex.split(command) == ["ragqa", "ask", "…", "--set", f"reader.model={output}/model"]
     records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     assert any("validation_before" in record for record in records)
     assert any("confidence" in record for record in records)

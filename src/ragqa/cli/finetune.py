@@ -1,5 +1,6 @@
 """``ragqa finetune``: train a model on labelled questions."""
 
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,8 +68,11 @@ def group() -> None:
     """Train a model on labelled questions."""
 
 
+_ASK = 'ragqa ask "…" '
+
+
 def _enrol(target: str, description: str, usage: str) -> None:
-    """Add the command that trains ``target``; ``usage`` says how its {model} is used."""
+    """Add the command that trains ``target``; ``usage`` is the command that its {model} is used with."""
 
     @app.command(target, help=description)
     def command(
@@ -99,7 +103,7 @@ def _enrol(target: str, description: str, usage: str) -> None:
 _enrol(
     "reader",
     "Train the extractive reader further on questions of your own; metrics go to metrics.jsonl of the run.",
-    "--set reader.model={model}",
+    _ASK + "--set reader.model={model}",
 )
 
 
@@ -134,24 +138,24 @@ def retriever(
     }
     run = _run("retriever", data, config, output=output, **which)
     whole = "ragqa index PATH --reembed --set encoder.model={model}"
-    usage = whole if run.both_sides else "--set encoder.query_model={model}"
+    usage = whole if run.both_sides else _ASK + "--set encoder.query_model={model}"
     _train(run, usage, resume, dry_run, search)
 
 
 _enrol(
     "reranker",
     "Train a model that reads each question with each hit and puts the one that answers first.",
-    "--set reranker.name=cross_encoder --set reranker.model={model}",
+    _ASK + "--set reranker.name=cross_encoder --set reranker.model={model}",
 )
 _enrol(
     "generator",
     "Train what writes the answer from the passages: a decoder of ours or, with --backbone, a language model.",
-    "--set reader.name=generative --set reader.model={model}",
+    _ASK + "--set reader.name=generative --set reader.model={model}",
 )
 _enrol(
     "choice",
     "Train a model that chooses among options (A to E); questions with answers get options from their passage.",
-    "--choices 'a|b|c' --set reader.model={model}",
+    _ASK + "--choices 'a|b|c' --set reader.model={model}",
 )
 
 
@@ -190,12 +194,12 @@ def joint(
         )
     for line in comparison_lines(finished.comparison):
         typer.echo(line)
-    encoder = "model" if run.whole_encoder else "query_model"
+    retriever, reader = (shlex.quote(str(folder)) for folder in (finished.retriever, finished.reader))
+    typer.echo(f"{finished.retriever}, {finished.reader}: use them with")
     if run.whole_encoder:
-        typer.echo(f"ragqa index PATH --reembed --set encoder.model={finished.retriever}")
-    typer.echo(
-        f"use them with --set encoder.{encoder}={finished.retriever} --set reader.model={finished.reader}"
-    )
+        typer.echo(f"ragqa index PATH --reembed --set encoder.model={retriever}")
+    encoder = "model" if run.whole_encoder else "query_model"
+    typer.echo(_ASK + f"--set encoder.{encoder}={retriever} --set reader.model={reader}")
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -231,7 +235,8 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
             finished = finetune(run, resume=resume, report=report)
     for line in comparison_lines(finished.comparison):
         typer.echo(line)
-    typer.echo(f"{finished.model}: use it with {usage.format(model=finished.model)}")
+    typer.echo(f"{finished.model}: use it with")
+    typer.echo(usage.format(model=shlex.quote(str(finished.model))))
 
 
 def pretrain(
@@ -252,7 +257,7 @@ def pretrain(
     """Train a backbone on your documents, before a task: an encoder guesses hidden words, others the next."""
     which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run("pretrain", data, config, output=output, **which)
-    _train(run, "--backbone {model} in another run", resume, dry_run, search)
+    _train(run, "ragqa finetune reader --data my_questions.jsonl --backbone {model}", resume, dry_run, search)
 
 
 @app.command("compare")
