@@ -95,7 +95,9 @@ def test_the_folder_holds_a_reader_that_loads(trained: Path, tiny_bert: Path) ->
     for name, tensor in best.items():
         step = tensor.abs().amax(-1, keepdim=True) / 127
         assert ((state[name] - tensor).abs() <= step / 2 + 1e-7).all(), name
-    assert ReaderRun(**json.loads((trained / "run.json").read_text())).backbone == str(tiny_bert)
+    settings = json.loads((trained / "run.json").read_text())
+    assert ReaderRun(**settings).backbone == str(tiny_bert)
+    assert settings == json.loads((trained.parent / "run.json").read_text())
     calibration = read_calibration(trained)
     assert set(calibration.span.weights) == set(SPAN_FEATURES)
     # Without questions in Chinese the shipped calibration of lexical answers stays.
@@ -413,10 +415,15 @@ def test_a_run_that_begins_anew_keeps_what_a_cut_one_had_learned_and_the_model_b
     with pytest.raises(KeyboardInterrupt):
         finetune(run, resume=False, report=lambda _: None)
     left = (run.output / "last.safetensors").read_bytes()
+    cut_settings = json.loads((run.output / "run.json").read_text())
+    assert (
+        cut_settings["schedule"]["batch_groups"] > 0
+    )  # what the file leaves open is decided before the first step
     monkeypatch.setattr(Trainer, "_update", update)
     said: list[dict[str, Any]] = []
     finetune(run, resume=False, report=said.append)
     assert (run.output / "unfinished" / "last.safetensors").read_bytes() == left
+    assert json.loads((run.output / "unfinished" / "run.json").read_text()) == cut_settings
     (told,) = [values["set aside"] for values in said if "set aside" in values]
     assert "cut after step 2" in told
     for name in ("README.md", "model.safetensors"):

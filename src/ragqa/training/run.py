@@ -55,6 +55,21 @@ class Prepared:
     continual: Continual
     trainer: Trainer
 
+    @property
+    def resolved(self) -> str:
+        """The settings as JSON, with the schedule and the size of the parts where they left these open."""
+        decided = {
+            "schedule": self.schedule,
+            "validation_documents": self.split.validation_units,
+            "test_documents": self.split.test_units,
+        }
+        unnamed = {
+            name: value
+            for name, value in decided.items()
+            if name in type(self.run).model_fields and not isinstance(getattr(self.run, name), tuple)
+        }
+        return json.dumps(self.run.model_copy(update=unnamed).model_dump(mode="json"), indent=1) + "\n"
+
     def minutes(self, pace: Pace) -> float:
         """Of all steps, their validations, and the comparison on the test part.
 
@@ -90,6 +105,9 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     pace = estimate(prepared, report)
     if not resume and workers.first:
         set_aside(run.output, report)
+    if workers.first:
+        run.output.mkdir(parents=True, exist_ok=True)
+        (run.output / RESOLVED).write_text(prepared.resolved, encoding="utf-8")
     before = None
     if task.goes_on and not (resume and trainer.begun):
         before = pace.score
@@ -110,10 +128,7 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     with durable.whole_folder(target) as partial:
         task.save(partial, checkpoints.load_tensors(run.output / BEST), best)
         report({"megabytes": round(megabytes(partial), 2)})
-        resolved = run.model_copy(update={"schedule": prepared.schedule})
-        (partial / RESOLVED).write_text(
-            json.dumps(resolved.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-        )
+        (partial / RESOLVED).write_text(prepared.resolved, encoding="utf-8")
         task.finish(partial)
         prepared.continual.end_task(partial)
     comparison = task.compare(target)

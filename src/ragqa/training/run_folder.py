@@ -23,7 +23,8 @@ RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
 """What may be lower in a run that goes on from the step at which its loss was no number."""
 
 MODEL, RESOLVED, CARD = "model", "run.json", "README.md"
-"""The folder that serves, and in it the settings that it was trained with, and what it is: written last."""
+"""The folder that serves; the settings, in the folder of the run before its first step and in that of the model; what
+the model is, written last of all."""
 
 
 def require_folder(path: Path) -> None:
@@ -90,7 +91,7 @@ def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
         return
     names = (f"{ASIDE}{number or ''}" for number in count())
     aside = next(place for name in names if not (place := folder / name).exists())
-    for name in (LAST, BEST, CHOSEN):
+    for name in (LAST, BEST, CHOSEN, RESOLVED):
         if (folder / name).is_file():
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(aside / name)

@@ -21,12 +21,14 @@ LEAST_DOCUMENTS = 10
 class Split:
     """Three parts that share no unit: no document that a question was written about, or no question.
 
-    Validation picks the weights and fits the confidence; test only judges.
+    Validation picks the weights and fits the confidence; test only judges. How many units each holds out is known, too.
     """
 
     training: tuple[Example, ...]
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
+    validation_units: int
+    test_units: int
 
 
 def document_of(example: Example) -> str:
@@ -97,7 +99,7 @@ def divide(
         parts[held_out.get(unit_of(example), "training")].append(example)
     if unit == "documents":
         parts["training"] = [_without_texts_of(held_out, example) for example in parts["training"]]
-    return Split(*(tuple(part) for part in parts.values()))
+    return Split(*(tuple(part) for part in parts.values()), validation, test)
 
 
 def _without_texts_of(held_out: Container[str], example: Example) -> Example:

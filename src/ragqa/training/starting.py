@@ -106,7 +106,7 @@ def store(
         config[LAYERS] = layers
     if run.tuning.name == "full":
         # What this run froze but the earlier one had trained belongs to the model, too.
-        checkpoints.save(target, {**start, **tensors}, config, run.storage or "int8")
+        checkpoints.save(target, {**start, **tensors}, config, run.stored_as)
         return
     config["tuning"] = run.tuning.options()
     folder = earlier(run)
@@ -115,7 +115,7 @@ def store(
         named = start_from if start_from in pretrained.SHIPPED else str(folder.resolve())
         digest = pretrained.base_digest(folder)
         config["base"] = {"target": run.target, "model": named, "digest": digest}
-    checkpoints.save(target, tensors, config, run.storage or "float32")
+    checkpoints.save(target, tensors, config, run.stored_as)
     model, tuning = kind.stored(target)
     tuning.export(model, target / PEFT)
     if folder is not None and (target / PEFT).is_dir():

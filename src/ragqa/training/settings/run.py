@@ -167,6 +167,11 @@ class HeadedRun(Run):
         """The model to go on from."""
         return (self.start_from,) if self.start_from else ()
 
+    @property
+    def stored_as(self) -> str:
+        """The type of the stored weights: the few of a tuning that adds some are kept as they are."""
+        return self.storage or ("int8" if self.tuning.name == "full" else "float32")
+
     @model_validator(mode="after")
     def _layers_are_stored_whole(self) -> Self:
         if self.layers is not None and self.tuning.name != "full":
