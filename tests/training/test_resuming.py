@@ -23,7 +23,7 @@ def checkpoint(**position: Any) -> Checkpoint:
         "best": -math.inf,
         "stale": 1,
         "schedule": Schedule().model_dump(),
-        "identity": "mine",
+        "identity": {"dropout": 0.1, "data": "mine", "models": ["mine"]},
     }
     weights = {"encoder.w": torch.arange(6.0).view(2, 3).T, "head.b": torch.ones(2)}
     moments = {"encoder.w": {"step": torch.tensor(3.0), "exp_avg": torch.zeros(3, 2)}, "head.b": {}}
@@ -104,7 +104,24 @@ def test_another_schedule_is_refused_with_all_that_differs(
     assert fault.value.found == f"last was made with another schedule: {named}"
 
 
-@pytest.mark.parametrize("other", [checkpoint(identity="other"), replace(checkpoint(), weights={})])
-def test_other_data_and_other_weights_are_refused(other: Checkpoint) -> None:
-    with pytest.raises(TrainingError, match=r"^last was made with other data or settings"):
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (checkpoint(identity={"dropout": 0.2, "data": "other"}), "settings: dropout 0.2 there, 0.1 here"),
+        (checkpoint(identity={"dropout": 0.1, "data": "other", "models": ["other"]}), "data and models"),
+        (checkpoint(identity={"data": "other"}), "data"),
+        (replace(checkpoint(), weights={}), "weights"),
+    ],
+)
+def test_other_settings_data_models_and_weights_are_refused_by_name(other: Checkpoint, named: str) -> None:
+    with pytest.raises(TrainingError) as fault:
         other.require_same_run(checkpoint(), Path("last"))
+    assert fault.value.found == f"last was made with other {named}"
+
+
+def test_the_identity_that_earlier_versions_wrote_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    checkpoint(identity="3f2a").write(path)
+    read = Checkpoint.read(path)
+    assert read.position.identity is None
+    read.require_same_run(checkpoint(), path)

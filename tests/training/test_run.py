@@ -357,14 +357,20 @@ def test_a_checkpoint_of_other_data_or_settings_is_refused(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
     shutil.copytree(trained.parent, tmp_path / "run")
-    for values in ({"hard_negative_share": 0.5}, {"freeze": ["encoder."]}):
+    for values, named in (
+        ({"hard_negatives": 3}, "other settings: hard_negatives 2 there, 3 here;"),
+        (
+            {"freeze": ["encoder."]},
+            r"other settings: freeze \['word_embeddings'\] there, \['encoder.'\] here;",
+        ),
+    ):
         run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
-        with pytest.raises(TrainingError, match="was made with other data or settings"):
+        with pytest.raises(TrainingError, match=f"was made with {named}"):
             finetune(run, resume=True, report=lambda _: None)
     other = tmp_path / "other.json"
     other.write_text(questions.read_text(encoding="utf-8").replace("harbour", "Harbour"), encoding="utf-8")
     run = load_run(described(tmp_path, tiny_bert, other), ReaderRun)
-    with pytest.raises(TrainingError, match="was made with other data or settings"):
+    with pytest.raises(TrainingError, match="was made with other data;"):
         finetune(run, resume=True, report=lambda _: None)
 
 
@@ -378,7 +384,7 @@ def test_a_checkpoint_of_another_base_in_the_same_folder_is_refused(
     finetune(run, resume=True, report=lambda _: None)
     weights = load_file(bert / "model.safetensors")
     save_file({name: tensor + 1e-3 for name, tensor in weights.items()}, bert / "model.safetensors")
-    with pytest.raises(TrainingError, match="was made with other data or settings"):
+    with pytest.raises(TrainingError, match="was made with other models;"):
         finetune(run, resume=True, report=lambda _: None)
 
 

@@ -98,7 +98,7 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
     """Leave nothing of an earlier run that could be taken for this one's.
 
     Raises:
-        TrainingError: it should go on, but was begun with other data or settings.
+        TrainingError: it should go on, but was begun with other data, settings or models.
     """
     path, identity = run.output / IDENTITY, _identity(run)
     run.output.mkdir(parents=True, exist_ok=True)
@@ -111,13 +111,19 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
             *run.output.glob(f"round_*/*/{LAST}"),
         ):
             finished.unlink()
-    elif path.exists() and path.read_text(encoding="utf-8") != identity:
+    elif path.exists() and (others := _others(path.read_text(encoding="utf-8"), identity)):
         raise TrainingError(
-            f"{run.output} was begun with other data or settings",
+            f"{run.output} was begun with other {' and '.join(others)}",
             accepted="the run that it belongs to",
             next_step="restore them, or train without --resume (which begins again), or into another output",
         )
     path.write_text(identity, encoding="utf-8")
+
+
+def _others(stored: str, identity: str) -> list[str]:
+    """What of two identities is not the same."""
+    there = json.loads(stored)
+    return [name for name, value in json.loads(identity).items() if there.get(name) != value]
 
 
 def _identity(run: JointRun) -> str:

@@ -1,7 +1,7 @@
 """What a run that was cut goes on from: the checkpoint in ``last.safetensors``, and whether it is of the same run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,24 @@ from ragqa.training.schedule import Schedule
 _FREE = frozenset({"checkpoint_minutes", "validate_steps"})
 """What may change on the way: when to save and to validate."""
 
+_DIGESTS = ("data", "models")
+"""What of the identity of a run nobody could read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a run is, and which run it is.
 
-    ``diverged``: whether the loss of the next step is no number. Older versions wrote neither this nor ``identity``.
+    Attributes:
+        identity: each setting, and digests of ``data`` and ``models``; None where an older version did not say.
+        diverged: whether the loss of the next step is no number.
     """
 
     step: int
     best: float
     stale: int
     schedule: Mapping[str, Any]
-    identity: str | None = None
+    identity: Mapping[str, Any] | None = None
     diverged: bool = False
 
 
@@ -62,7 +67,10 @@ class Checkpoint:
             TrainingError: it is no checkpoint.
         """
         known = {field.name for field in fields(Position)}  # a later version may have written more
-        position = Position(**{key: value for key, value in position_of(path).items() if key in known})
+        told = {key: value for key, value in position_of(path).items() if key in known}
+        if isinstance(told.get("identity"), str):  # a digest of everything: from before 29 November 2026
+            del told["identity"]
+        position = Position(**told)
         weights: dict[str, Tensor] = {}
         average: dict[str, Tensor] = {}
         moments: dict[str, dict[str, Tensor]] = {}
@@ -88,28 +96,41 @@ class Checkpoint:
                 weights would be trained.
         """
         there, here = self.position, own.position
-        schedule = {
-            **Schedule().model_dump(),
-            **there.schedule,
-        }  # what an older version did not know: its default
+        # What an older version did not know stood at its default.
+        schedule = {**Schedule().model_dump(), **there.schedule}
         free = _FREE | RATES if there.diverged else _FREE
-        differing = [
-            f"{key} {schedule.get(key)} there, {value} here"
-            for key, value in here.schedule.items()
-            if schedule.get(key) != value and key not in free
-        ]
-        if differing:
-            raise TrainingError(
-                f"{path} was made with another schedule: {'; '.join(differing)}",
-                accepted="the schedule that the run began with",
-                next_step="restore it, or train without --resume (which begins again), or into another output",
+        if told := _differing(schedule, here.schedule, free):
+            raise _another(
+                path, f"another schedule: {'; '.join(told)}", "the schedule that the run began with"
             )
-        if there.identity not in (None, here.identity) or self.weights.keys() != own.weights.keys():
-            raise TrainingError(
-                f"{path} was made with other data or settings",
-                accepted="the run that it belongs to",
-                next_step="restore them, or train without --resume (which begins again), or into another output",
-            )
+        stored, mine = there.identity or {}, here.identity or {}
+        if told := _differing(stored, mine, _DIGESTS):
+            raise _another(path, f"other settings: {'; '.join(told)}", "the settings that the run began with")
+        others = [name for name in _DIGESTS if name in stored and stored[name] != mine.get(name)]
+        if others or self.weights.keys() != own.weights.keys():
+            raise _another(path, f"other {' and '.join(others) or 'weights'}", "the run that it belongs to")
+
+
+def _differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Container[str]) -> list[str]:
+    """What both say, and say differently."""
+    return [
+        f"{key} {_short(there[key])} there, {_short(value)} here"
+        for key, value in here.items()
+        if key in there and there[key] != value and key not in free
+    ]
+
+
+def _short(value: Any) -> str:
+    told = str(value)
+    return told if len(told) <= 60 else f"{told[:57]}…"
+
+
+def _another(path: Path, how: str, accepted: str) -> TrainingError:
+    return TrainingError(
+        f"{path} was made with {how}",
+        accepted=accepted,
+        next_step="restore it, or train without --resume (which begins again), or into another output",
+    )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -1,6 +1,5 @@
 """``finetune``: data → split by document → training → a folder that serves; the same for every target."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -241,16 +240,18 @@ def _target(run: Run) -> Any:
     return import_module(f"ragqa.training.targets.{run.target}")
 
 
-def _identity(run: Run) -> str:
+def _identity(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
     apart = dict.fromkeys(("data", "output", "schedule", "teachers"), True)
-    settings = run.model_dump(mode="json", exclude={**apart, "mining": {"config"}})
-    read = content_digest(run.files())
     models = [
         backbone.digest(backbone.resolve(run.backbone)),
         *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in run.made_from()),
     ]
-    return hashlib.sha256(json.dumps([settings, read, models], sort_keys=True).encode()).hexdigest()
+    return {
+        **run.model_dump(mode="json", exclude={**apart, "mining": {"config"}}),
+        "data": content_digest(run.files()),
+        "models": models,
+    }
 
 
 def _trained_share(model: nn.Module) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def divide(
         parts[held_out.get(unit_of(example), "training")].append(example)
     if unit == "documents":
         parts["training"] = [_without_texts_of(held_out, example) for example in parts["training"]]
-    return Split(*(tuple(part) for part in parts.values()), validation, test)
+    training, validating, testing = (tuple(part) for part in parts.values())
+    return Split(training, validating, testing, validation, test)
 
 
 def _without_texts_of(held_out: Container[str], example: Example) -> Example:

@@ -6,7 +6,7 @@ The loop knows nothing of tasks: an objective turns examples into groups and bat
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,7 +67,7 @@ class Trainer:
         report: Callable[[dict[str, Any]], None],
         workers: Workers | None = None,
         continual: Continual | None = None,
-        identity: str = "",
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
         self.schedule, self.folder, self._last = schedule, folder, folder / LAST

@@ -24,6 +24,8 @@ LISTED = "docs/training_settings.md lists each setting"
 Labels = Literal["answers", "passages", "choices", "texts"]
 """What a target learns from."""
 
+Storage = Literal["float32", "float16", "int8"]
+
 ORIGIN = "origin"
 """In the context of a validation: where the settings come from, " in FILE"."""
 
@@ -156,7 +158,7 @@ class HeadedRun(Run):
     start_from: str | None = Field(
         None, description="the model to go on from: builtin or a folder; without it the head begins fresh"
     )
-    storage: Literal["float32", "float16", "int8"] | None = Field(
+    storage: Storage | None = Field(
         None, description="default: int8 for full tuning, float32 for the few weights of the others"
     )
     layers: PositiveInt | None = Field(
@@ -168,7 +170,7 @@ class HeadedRun(Run):
         return (self.start_from,) if self.start_from else ()
 
     @property
-    def stored_as(self) -> str:
+    def stored_as(self) -> Storage:
         """The type of the stored weights: the few of a tuning that adds some are kept as they are."""
         return self.storage or ("int8" if self.tuning.name == "full" else "float32")
 
