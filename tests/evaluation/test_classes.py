@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragqa.evaluation.classes import ClassScores, accuracy, by_class, by_letter, confusion
+from ragqa.evaluation.classes import ClassScores, accuracy, by_class, by_letter, confusion, table
 
 
 def test_a_table_worked_by_hand() -> None:
@@ -36,3 +36,10 @@ def test_supports_sum_to_all_and_accuracy_is_the_share_of_equal_ones(pairs: list
 def test_what_is_no_classification_is_refused(gold: list[int], said: list[int]) -> None:
     with pytest.raises(ValueError, match="class"):
         confusion(gold, said, 5)
+
+
+def test_the_table_has_a_row_for_each_letter() -> None:
+    head, a, b = table(np.array([[3, 1], [0, 4]]))
+    assert head == ["", "precision", "recall", "F1", "questions", "said A", "said B"]
+    assert a == ["A", "100.0", "75.0", "85.7", "4", "3", "1"]
+    assert b == ["B", "80.0", "100.0", "88.9", "4", "0", "4"]

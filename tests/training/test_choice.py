@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from ragqa import choices, plugins, pretrained
 from ragqa.backbone import file_digest
 from ragqa.choices import option_probabilities
+from ragqa.cli.training_view import comparison_lines
 from ragqa.config import Config
 from ragqa.errors import ConfigError, TrainingError, UsageError
 from ragqa.indexing import build_index
@@ -80,14 +81,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, options: 
     assert finished.comparison is not None
     assert finished.comparison.measures["accuracy"].before < 1.0  # the shipped one never met a walrus
     assert finished.comparison.measures["accuracy"].after == 1.0
+    assert finished.comparison.confusion is not None
+    shown = comparison_lines(finished.comparison)[3:]
+    assert shown[0].split()[:4] == ["precision", "recall", "F1", "questions"]
+    assert [line.split()[0] for line in shown[1:]] == list("ABCD"[: len(finished.comparison.confusion)])
     return finished.model
 
 
-def test_what_each_letter_gave_is_stored(trained: Path) -> None:
+def test_what_each_letter_gave_is_stored_and_stands_on_the_card(trained: Path) -> None:
     values = json.loads((trained / CLASSES).read_text())
+    assert values["part"] == "test"
     assert values["accuracy"] == 1.0
     assert sum(row["support"] for row in values["classes"].values()) == 6
     assert np.trace(np.array(values["confusion"])) == 6
+    card = (trained / "README.md").read_text(encoding="utf-8")
+    support = values["classes"]["B"]["support"]
+    cells = " | ".join(map(str, values["confusion"][1]))
+    assert f"| B | 100.0 | 100.0 | 100.0 | {support} | {cells} |" in card
 
 
 def test_the_reader_chooses_and_cites_the_passage(trained: Path) -> None:

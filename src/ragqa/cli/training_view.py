@@ -32,7 +32,8 @@ class TrainingView:
         self._left_out.close()
         if "validation" in values:
             self._validation = f"{100 * values['validation']:.1f}"
-        if "loss" in values and sys.stderr.isatty():
+        # Once there is a bar, stderr is a stand-in of rich, which before its version 15 denies to be a terminal.
+        if "loss" in values and (self._bar is not None or sys.stderr.isatty()):
             self._move(values)
             return
         line = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
@@ -82,7 +83,7 @@ def tuning_lines(found: "Sequence[Tuned]") -> list[str]:
 
 
 def comparison_lines(comparison: "Comparison | None") -> list[str]:
-    """The table before / after of the test part."""
+    """The table before / after of the test part; of a choice model also what each letter's questions gave."""
     if comparison is None:
         return []
     width = max(14, *(len(name) + 2 for name in comparison.measures))
@@ -96,4 +97,8 @@ def comparison_lines(comparison: "Comparison | None") -> list[str]:
             f"{name:{width}}{100 * value.before:8.1f}{100 * value.after:8.1f}  "
             f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})  p = {found.p:.4f}"
         )
+    if comparison.confusion is not None:
+        from ragqa.evaluation.classes import table
+
+        lines += ["".join(f"{cell:>11}" for cell in row) for row in table(comparison.confusion)]
     return lines

@@ -49,6 +49,16 @@ def by_letter(matrix: npt.NDArray[np.int64]) -> dict[str, ClassScores]:
     return {chr(ord("A") + number): scores for number, scores in enumerate(by_class(matrix))}
 
 
+def table(matrix: npt.NDArray[np.int64]) -> list[list[str]]:
+    """Cells of text: a heading, then for each letter its scores in percent and how often each letter was said."""
+    scores = by_letter(matrix)
+    rows = [["", "precision", "recall", "F1", "questions", *(f"said {letter}" for letter in scores)]]
+    for (letter, one), said in zip(scores.items(), matrix, strict=True):
+        shares = (f"{100 * share:.1f}" for share in (one.precision, one.recall, one.f1))
+        rows.append([letter, *shares, str(one.support), *map(str, said)])
+    return rows
+
+
 def accuracy(matrix: npt.NDArray[np.int64]) -> float:
     """Share of the diagonal; 0 for an empty matrix."""
     return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else 0.0

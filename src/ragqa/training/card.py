@@ -1,5 +1,6 @@
 """The model card: what a trained model was made of and how good it was then."""
 
+from ragqa.evaluation.classes import table
 from ragqa.training.judging import Comparison, Measured
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
@@ -50,6 +51,9 @@ def _comparison(run: Run, split: Split, comparison: Comparison | None) -> str:
         "|---|---|---|---|---|",
         *(_row(name, value) for name, value in comparison.measures.items()),
     ]
+    if comparison.confusion is not None:
+        head, *rows = ("| " + " | ".join(cells) + " |" for cells in table(comparison.confusion))
+        lines += ["", head, "|---" * len(table(comparison.confusion)[0]) + "|", *rows]
     return "\n".join(lines) + "\n"
 
 

@@ -35,10 +35,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on ``questions`` questions that neither was trained on; the first measure is the leading one."""
+    """Two models on ``questions`` questions that neither was trained on; the first measure is the leading one.
+
+    ``confusion``: of the model after, where it chooses among options; the right letter in rows, the chosen in columns.
+    """
 
     questions: int
     measures: Mapping[str, Measured]
+    confusion: npt.NDArray[np.int64] | None = None
 
 
 def compare(before: Scores, after: Scores, asked: Sequence[Example]) -> Comparison:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,11 @@ from ragqa.types import Example
 from ragqa.windows import load_tokenizer
 
 CLASSES = "classes.json"
-"""Beside the weights: the confusion matrix of the validation part, and what follows from it for each letter."""
+"""Beside the weights: the confusion matrix and what follows from it for each letter, of the test part, or of the
+validation part where nothing was put aside for a test."""
+
+_Answers = Sequence[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]]
+"""Questions with the score of each option, (O,)."""
 
 TEMPERATURES = tuple(round(0.25 * 1.2**step, 3) for step in range(16))
 _ROWS = 96
@@ -98,10 +103,8 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
 
 
 @torch.inference_mode()
-def judged(
-    model: Any, objective: OptionsObjective, examples: Sequence[Example]
-) -> list[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]]:
-    """Each question that has a right option, with the score of each option, (O,)."""
+def judged(model: Any, objective: OptionsObjective, examples: Sequence[Example]) -> _Answers:
+    """Each question that has a right option, with the score of each option."""
     asked = [e for e in examples if e.choice is not None]
     objective.prepare(asked)
     rng = np.random.default_rng(0)
@@ -142,23 +145,32 @@ def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Re
     losses = {t: _mean_loss(answers, t) for t in TEMPERATURES}
     temperature = min(TEMPERATURES, key=lambda t: losses[t])
     (folder / TEMPERATURE).write_text(json.dumps({"temperature": temperature}) + "\n", encoding="utf-8")
+    matrix = _confusion(answers)
+    _store_classes(folder, "validation", matrix)
+    report({"temperature": temperature, "accuracy": round(accuracy(matrix), 4)})
+
+
+def _confusion(answers: _Answers) -> np.ndarray[Any, np.dtype[np.int64]]:
     gold = [int(e.choice or 0) for e, _ in answers]
     said = [int(scores.argmax()) for _, scores in answers]
-    matrix = confusion(gold, said, max(len(scores) for _, scores in answers))
+    return confusion(gold, said, max(len(scores) for _, scores in answers))
+
+
+def _store_classes(folder: Path, part: str, matrix: np.ndarray[Any, np.dtype[np.int64]]) -> None:
     letters = {
         letter: {name: round(getattr(row, name), 4) for name in ("precision", "recall", "f1", "support")}
         for letter, row in by_letter(matrix).items()
     }
-    values = {"accuracy": round(accuracy(matrix), 4), "classes": letters, "confusion": matrix.tolist()}
+    values = {
+        "part": part,
+        "accuracy": round(accuracy(matrix), 4),
+        "classes": letters,
+        "confusion": matrix.tolist(),
+    }
     (folder / CLASSES).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    report({"temperature": temperature, "accuracy": values["accuracy"]})
-    for letter, row in letters.items():
-        report({"class": letter, **row})
 
 
-def _mean_loss(
-    answers: Sequence[tuple[Example, np.ndarray[Any, np.dtype[np.float64]]]], temperature: float
-) -> float:
+def _mean_loss(answers: _Answers, temperature: float) -> float:
     found = []
     for example, scores in answers:
         scaled = scores / temperature
@@ -173,10 +185,15 @@ def _compare(
     asked = [e for e in test if e.choice is not None]
     if not asked:
         return None
-    stored = placed(ChoiceModel.load(folder))
-    after = [float(s.argmax() == e.choice) for e, s in judged(stored, objective, asked)]
+    answers = judged(placed(ChoiceModel.load(folder)), objective, asked)
+    matrix = _confusion(answers)
+    _store_classes(folder, "test", matrix)
     earlier = before(ChoiceModel, run)
     model = ChoiceModel.load(earlier)
-    judged_before = judged(placed(model), scoring(model, earlier), asked)
-    former = [float(s.argmax() == e.choice) for e, s in judged_before]
-    return compare({"accuracy": former}, {"accuracy": after}, asked)
+    former = judged(placed(model), scoring(model, earlier), asked)
+    found = compare({"accuracy": _right(former)}, {"accuracy": _right(answers)}, asked)
+    return replace(found, confusion=matrix)
+
+
+def _right(answers: _Answers) -> list[float]:
+    return [float(scores.argmax() == example.choice) for example, scores in answers]
