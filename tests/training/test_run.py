@@ -565,3 +565,12 @@ def test_questions_that_are_needed_at_the_end_are_missed_at_the_beginning(
     path = described(tmp_path, tiny_bert, questions, lexical_data=str(tmp_path / "cmrc.json"))
     with pytest.raises(DataError, match=r"lexical_data: .*cmrc.json is not there; .*try: leave it out"):
         plan(load_run(path, ReaderRun), lambda _: None)
+
+
+def test_a_run_takes_no_more_threads_than_the_process_may_use(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(2)
+    monkeypatch.setenv("RAGQA_THREADS", "1")
+    plan(load_run(described(tmp_path, tiny_bert, questions), ReaderRun), lambda _: None)
+    assert torch.get_num_threads() == 1

@@ -188,6 +188,8 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     report = Workers.joined().voice(report)
+    # torch counts the cores of the machine, and not those that a container may use.
+    torch.set_num_threads(min(torch.get_num_threads(), devices.threads()))
     require_own(run.output, [run.backbone, *run.made_from()])
     run = run.settled()
     split = _split(run, report)

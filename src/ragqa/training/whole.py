@@ -6,8 +6,9 @@ from typing import Any
 
 from ragqa.layout import read_layout
 from ragqa.models.loading import load_transformer
+from ragqa.training.starting import PEFT
 
-_WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.h5", "README.md", "openvino", "onnx")
+_WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.h5", "README.md", "openvino", "onnx", PEFT)
 
 
 def store_whole(encoder: Any, source: Path, target: Path) -> None:

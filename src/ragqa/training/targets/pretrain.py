@@ -27,7 +27,7 @@ from ragqa.training.objectives.continuation import ContinuationObjective, TokenR
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
 from ragqa.training.splitting import LEAST_DOCUMENTS, Split, shuffled
-from ragqa.training.starting import lay_over
+from ragqa.training.starting import PEFT, lay_over
 from ragqa.training.task import Report, Task
 from ragqa.training.whole import store_whole
 from ragqa.types import Example, Passage, Query
@@ -166,9 +166,16 @@ def guessed(model: MaskedModel, objective: MaskedObjective, texts: Sequence[Mask
     return right / max(1, hidden)
 
 
+def _fold(run: PretrainRun, model: Any, tensors: Mapping[str, Tensor], target: Path) -> None:
+    """Make what was trained part of ``model``, and keep it apart in the format of its tuning, too."""
+    tuning = lay_over(run, model, tensors, target)
+    tuning.export(model, target / PEFT)
+    tuning.merge(model)
+
+
 def _save(run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float) -> None:
     model = MaskedModel.from_folder(source, dropout=0.0)
-    lay_over(run, model, tensors, target).merge(model)
+    _fold(run, model, tensors, target)
     store_whole(model.encoder, source, target)
 
 
@@ -176,6 +183,6 @@ def _save_writer(
     run: PretrainRun, source: Path, target: Path, tensors: Mapping[str, Tensor], best: float
 ) -> None:
     model = Generator.from_folder(source)
-    lay_over(run, model, tensors, target).merge(model)
+    _fold(run, model, tensors, target)
     model.encoder.save_pretrained(target)
     load_writer_tokenizer(source).save_pretrained(target)
