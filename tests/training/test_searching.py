@@ -8,11 +8,11 @@ import torch
 
 from ragqa.errors import TrainingError
 from ragqa.training import searching
-from ragqa.training.run import finetune, prepare
+from ragqa.training.run import Prepared, finetune, prepare
 from ragqa.training.run_folder import CHOSEN, LAST
 from ragqa.training.schedule import Schedule
 from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
-from ragqa.training.settings import ReaderRun
+from ragqa.training.settings import ReaderRun, Run
 
 
 def run_of(folder: Path, bert: Path, questions: Path) -> ReaderRun:
@@ -55,7 +55,15 @@ def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
     torch.set_num_threads(1)
     run = run_of(tmp_path, tiny_bert, questions)
     said: list[dict[str, Any]] = []
+    prepared: list[Run] = []
+
+    def counted(run: Run, *more: Any) -> Prepared:
+        prepared.append(run)
+        return prepare(run, *more)
+
+    monkeypatch.setattr(searching, "prepare", counted)
     found, tried = search(run, 3, said.append)
+    assert len(prepared) == 1  # reading, mining and encoding are done once for all tries
     assert [one.learning_rate for one in tried] == pytest.approx([2.5e-4, 1e-3, 4e-3])
     assert [one.head_learning_rate for one in tried] == pytest.approx([1e-3, 4e-3, 1.6e-2])
     assert {one.steps for one in tried} == {searching.STEPS[0]}
@@ -68,6 +76,16 @@ def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
     again, _ = search(run, 3, lambda _: None)
     assert again == found
     assert [path.name for path in (run.output / "search").iterdir()] == [Path(CHOSEN).name]
+
+    # A try is as the beginning of a run would be, whatever was tried before it.
+    one = tried[2]
+    rates_of = {"learning_rate": one.learning_rate, "head_learning_rate": one.head_learning_rate}
+    assert run.schedule is not None
+    schedule = run.schedule.model_copy(
+        update={**rates_of, "max_steps": one.steps, "validate_steps": one.steps, "patience": None}
+    )
+    alone = prepare(run.model_copy(update={"schedule": schedule}), lambda _: None, tmp_path / "alone")
+    assert alone.trainer.train(resume=False) == one.score
 
 
 def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(

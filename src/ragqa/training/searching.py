@@ -13,6 +13,7 @@ from ragqa.training.run_folder import CHOSEN, LAST, RATES, disk_named, diverged,
 from ragqa.training.schedule import Schedule, chosen
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
+from ragqa.training.trainer import Trainer
 from ragqa.training.workers import Workers
 
 SPREAD = 4.0
@@ -95,11 +96,14 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
         for name in (CHOSEN, LAST):
             (run.output / name).unlink(missing_ok=True)
     usual, steps = first.schedule, _steps(first.trainer.steps)
+    start = {name: weight.clone() for name, weight in first.trainer.weights.state().items()}
+    first.trainer.report = lambda _: None
+    found = []
     with disk_named(run.output):
-        found = [
-            _try(run, _schedule(usual, rate, steps), number, report)
-            for number, rate in enumerate(rates(usual.learning_rate, tries), 1)
-        ]
+        for number, rate in enumerate(rates(usual.learning_rate, tries), 1):
+            schedule = _schedule(usual, rate, steps)
+            first.trainer.begin_again(start, schedule, run.output / "search" / str(number))
+            found.append(_tried(first.trainer, schedule, number, report))
         best = max(found, key=lambda one: one.score)
         found_rates = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
         schedule = usual.model_copy(update=found_rates)
@@ -122,17 +126,15 @@ def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:
     )
 
 
-def _try(run: Run, schedule: Schedule, number: int, report: Report) -> Tried:
-    output = run.output / "search" / str(number)
-    prepared = prepare(run.model_copy(update={"schedule": schedule}), lambda _: None, output)
+def _tried(trainer: Trainer, schedule: Schedule, number: int, report: Report) -> Tried:
     try:
         with freed_memory_kept():
-            score = prepared.trainer.train(resume=False)
+            score = trainer.train(resume=False)
     except TrainingError as fault:  # a rate so high that the loss is no number
         report({"search": number, "failed": fault.found.partition(";")[0]})
         score = float("-inf")
     if Workers.joined().first:
-        durable.remove(output)  # only its score is needed
+        durable.remove(trainer.folder)  # only its score is needed
     tried = Tried(schedule.learning_rate, schedule.head_learning_rate, schedule.max_steps or 0, score)
     report({"search": number, "learning_rate": tried.learning_rate, "score": round(score, 4)})
     return tried

@@ -70,24 +70,32 @@ class Trainer:
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.model, self.objective, self.examples = model, objective, examples
-        self.schedule, self.folder, self._last = schedule, folder, folder / LAST
         self.validate, self.report = validate, report
         self.workers, self.identity = workers or Workers(), identity
         self.continual = continual or NoneContinual()
         self.weights = MasterWeights(model, dtype)
-        self.optimizer = optimizer_of(model, self.weights.masters, schedule)
+        self.objective.prepare(examples)
+        self._set_out(schedule, folder)
+
+    def _set_out(self, schedule: Schedule, folder: Path) -> None:
+        self.schedule, self.folder, self._last = schedule, folder, folder / LAST
+        self.optimizer = optimizer_of(self.model, self.weights.masters, schedule)
         decay = schedule.average_decay
         self.average = Average(self.weights.masters, decay) if decay is not None else None
         self.step, self.best, self.stale = 0, -math.inf, 0
         self._diverged = False
-        self.objective.prepare(examples)
         self._drawn = (0, *self.epoch(0))
         if not self._drawn[1]:
             raise TrainingError(
-                f"none of the {len(examples)} training questions can be used as they are",
+                f"none of the {len(self.examples)} training questions can be used as they are",
                 accepted="answers and passages that fit into the model's input",
             )
         self.steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
+
+    def begin_again(self, weights: Mapping[str, Tensor], schedule: Schedule, folder: Path) -> None:
+        """Be as before the first step, with these weights: the same examples, another schedule, another folder."""
+        self.weights.load(weights)
+        self._set_out(schedule, folder)
 
     @property
     def steps(self) -> int:
