@@ -24,7 +24,8 @@ from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.span_network import SpanNetwork
 from ragqa.training.calibrating import SPAN_FEATURES
-from ragqa.training.run import calibrate_reader, finetune, plan, prepare
+from ragqa.training.recalibrating import calibrate_reader
+from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ReaderRun
 from ragqa.training.trainer import Trainer

@@ -57,6 +57,15 @@ def test_questions_about_the_same_documents_may_be_held_out(seed: int) -> None:
     assert {document_of(e) for e in split.validation} <= {document_of(e) for e in split.training}
 
 
+@given(st.integers(0, 99))
+def test_a_question_that_is_only_spelt_otherwise_is_on_the_same_side(seed: int) -> None:
+    spelt = [replace(e, query=Query(f" {e.query.text.upper()}")) for e in EXAMPLES]
+    split = divide([*EXAMPLES, *spelt], 40, None, seed, "questions")
+    assert [len(part) for part in (split.training, split.validation, split.test)] == [280, 80, 40]
+    named = divide([*EXAMPLES, *spelt], ["D0  0?"], None, seed, "questions")
+    assert {e.query.text for e in named.validation} == {"d0 0?", " D0 0?"}
+
+
 def test_questions_that_nothing_answers_are_split_too() -> None:
     split = divide(EXAMPLES, None, None, 1)
     for part in (split.training, split.validation, split.test):

@@ -319,7 +319,7 @@ def calibrate(
 ) -> None:
     """Fit the confidence and the operating point of a reader again, without training it."""
     from ragqa.cli.training_view import TrainingView
-    from ragqa.training.run import calibrate_reader
+    from ragqa.training.recalibrating import calibrate_reader
 
     with closing(TrainingView()) as view:
         calibrate_reader(_run("reader", data, config), model, view.show)

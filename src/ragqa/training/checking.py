@@ -10,7 +10,8 @@ from ragqa.errors import DataError, TrainingError
 from ragqa.evaluation.answers import answer_tokens
 from ragqa.literacy import Literacy
 from ragqa.training.settings.run import Labels, Run
-from ragqa.types import Example, Query
+from ragqa.training.splitting import wording
+from ragqa.types import Example
 from ragqa.windows import load_tokenizer
 
 LEAST = 20
@@ -47,11 +48,6 @@ def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
     return found
 
 
-def wording(query: Query) -> str:
-    """A question without what does not change it: case, and how its words are spaced."""
-    return " ".join(query.text.casefold().split())
-
-
 def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None]) -> list[Example]:
     """The examples without repetitions and contradictions.
 
@@ -61,7 +57,7 @@ def consistent(examples: Sequence[Example], on_bad: Callable[[DataError], None])
     first: dict[tuple[tuple[str, ...], str], Example] = {}
     for example in examples:
         passages = example.positives or example.hard_negatives
-        asked = (wording(example.query), *sorted(example.query.choices))
+        asked = (wording(example.query.text), *sorted(example.query.choices))
         key = (asked, passages[0].text if passages else "")
         known = first.setdefault(key, example)
         if known is not example:

@@ -12,7 +12,6 @@ from torch import nn
 
 from ragqa import backbone, checkpoints, devices, durable, plugins, pretrained
 from ragqa.backbone import content_digest
-from ragqa.errors import TrainingError
 from ragqa.models.placing import placed
 from ragqa.protocols import Continual, Tuning
 from ragqa.training import checking
@@ -21,18 +20,24 @@ from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
 from ragqa.training.layers import below_top, freeze
 from ragqa.training.pace import Pace
-from ragqa.training.run_folder import BEST, CARD, CHOSEN, MODEL, RESOLVED, disk_named, require_own, set_aside
-from ragqa.training.schedule import Schedule, chosen
-from ragqa.training.settings import ReaderRun, Run
+from ragqa.training.run_folder import (
+    BEST,
+    CARD,
+    CHOSEN,
+    MODEL,
+    RESOLVED,
+    chosen,
+    disk_named,
+    require_own,
+    set_aside,
+)
+from ragqa.training.schedule import Schedule
+from ragqa.training.settings import Run
 from ragqa.training.splitting import Split, divide
 from ragqa.training.starting import PEFT
-from ragqa.training.targets import reader
 from ragqa.training.task import Report, Task
 from ragqa.training.trainer import Trainer
 from ragqa.training.workers import Workers
-
-_SPLIT = ("hold_out", "split_seed", "validation_documents", "test_documents", "max_questions")
-"""Settings that decide which questions a model was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,41 +148,6 @@ def megabytes(model: Path) -> float:
     return sum(file.stat().st_size for file in weights) / 1e6
 
 
-def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
-    """Fit the calibration of the reader in ``folder`` on the validation documents of ``run``.
-
-    Raises:
-        TrainingError: they have too few answerable questions, or it is the shipped reader.
-    """
-    if str(folder) in pretrained.SHIPPED:
-        raise TrainingError(
-            f"the reader {folder} belongs to this version of ragqa",
-            accepted="a folder of `ragqa finetune reader`",
-            next_step="ragqa tune, whose file sets reader.threshold",
-        )
-    stored = pretrained.reader_folder(str(folder))
-    run = _held_out_as_trained(run, stored)
-    reader.fit_calibration(run, _split(run, report), stored, report)
-
-
-def _held_out_as_trained(run: ReaderRun, folder: Path) -> ReaderRun:
-    """``run`` with the held-out part that the model in ``folder`` had, where it was trained on the same files.
-
-    A confidence fitted on questions that the model has learned would be too high.
-    """
-    path = folder / RESOLVED
-    if not path.is_file():
-        return run
-    trained = json.loads(path.read_text(encoding="utf-8"))
-    files = [Path(name) for name in trained["data"]]
-    moved = [file.resolve() for file in files] != [file.resolve() for file in run.data]
-    named = isinstance(trained.get("validation_documents"), list)  # documents of those very files
-    if [file.name for file in files] != [file.name for file in run.data] or (moved and named):
-        return run
-    kept = {name: trained[name] for name in _SPLIT if name in trained and name not in run.model_fields_set}
-    return run.changed(**kept)
-
-
 def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
     """Everything before the first step, reported: questions and trained weights.
 
@@ -192,7 +162,7 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
     torch.set_num_threads(min(torch.get_num_threads(), devices.threads()))
     require_own(run.output, [run.backbone, *run.made_from()])
     run = run.settled()
-    split = _split(run, report)
+    split = divided(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
     schedule = run.schedule_for(len(split.training), tuning.rate)
@@ -263,7 +233,8 @@ def _trained_share(model: nn.Module) -> dict[str, Any]:
     return {"trained_parameters": trained, "percent": round(share, 3)}
 
 
-def _split(run: Run, report: Report) -> Split:
+def divided(run: Run, report: Report) -> Split:
+    """The questions of ``run``, reported: without those that nothing can be learned from, and in three parts."""
     left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
     examples = checking.consistent(_target(run).examples(run, left_out), left_out)
     split = divide(examples, run.validation_documents, run.test_documents, run.split_seed, run.hold_out)

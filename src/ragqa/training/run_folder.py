@@ -9,6 +9,7 @@ from typing import Any
 
 from ragqa import durable
 from ragqa.errors import RagqaError, TrainingError
+from ragqa.training.schedule import Schedule
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 """Where a run can go on, and the weights that were judged best."""
@@ -97,6 +98,12 @@ def set_aside(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
             (folder / name).replace(aside / name)
     back = f"with its files back in {folder}, --resume goes on with it"
     report({"set aside": f"{aside}: a run that was cut after step {step}; {back}"})
+
+
+def chosen(folder: Path) -> Schedule | None:
+    """The schedule that the search of the run in ``folder`` chose, if there was one."""
+    path = folder / CHOSEN
+    return Schedule.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def elsewhere(folder: Path) -> str:

@@ -2,13 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-
-from ragqa.training.run_folder import CHOSEN
 
 LEAST_UNJUDGED = 100
 """Steps between two validations, at least, unless an epoch has fewer or the run says how many."""
@@ -59,12 +56,6 @@ class Schedule(BaseModel):
             "constant": 1.0,
         }
         return min(rising, falling[self.decay])
-
-
-def chosen(folder: Path) -> Schedule | None:
-    """The schedule that the search of the run in ``folder`` chose, if there was one."""
-    path = folder / CHOSEN
-    return Schedule.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 class SizedGroup(Protocol):

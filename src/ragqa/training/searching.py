@@ -9,8 +9,17 @@ from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.run import estimate, prepare
-from ragqa.training.run_folder import CHOSEN, LAST, RATES, disk_named, diverged, require_folder, set_aside
-from ragqa.training.schedule import Schedule, chosen
+from ragqa.training.run_folder import (
+    CHOSEN,
+    LAST,
+    RATES,
+    chosen,
+    disk_named,
+    diverged,
+    require_folder,
+    set_aside,
+)
+from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.trainer import Trainer

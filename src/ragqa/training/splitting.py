@@ -40,8 +40,13 @@ def document_of(example: Example) -> str:
     return passages[0].doc_id if passages else f"question {example.query.text}"
 
 
+def wording(text: str) -> str:
+    """A question without what does not change it: case, and how its words are spaced."""
+    return " ".join(text.casefold().split())
+
+
 def _question(example: Example) -> str:
-    return example.query.text
+    return wording(example.query.text)
 
 
 Unit = Literal["documents", "questions"]
@@ -76,6 +81,7 @@ def divide(
     if validation is None or isinstance(validation, int):
         validation = tenth if validation is None else validation
     else:
+        validation = [wording(name) for name in validation] if unit == "questions" else validation
         missing = sorted(set(validation).difference(units))
         if missing:
             raise TrainingError(
