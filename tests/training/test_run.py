@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ragqa import checkpoints
+from ragqa import __version__, checkpoints
 from ragqa.errors import ConfigError, DataError, ModelError, TrainingError
 from ragqa.models.span import load_span
 from ragqa.pretrained import read_calibration, reader_folder
@@ -244,6 +245,7 @@ def test_the_test_part_compares_the_reader_with_the_one_before(
         assert measured.difference.mean == pytest.approx(measured.after - measured.before)
         assert measured.difference.low <= measured.difference.mean <= measured.difference.high
     card = (finished.model / "README.md").read_text()
+    assert f"| made | {date.today().isoformat()}, ragqa {__version__} |" in card
     assert "6 test questions" in card
     assert f"{100 * comparison.measures['F1'].after:.1f}" in card
 

@@ -22,7 +22,8 @@ Data = Annotated[
     list[Path] | None,
     typer.Option(
         "--data",
-        help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder; may be given repeatedly.",
+        help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder, for choice also CommonsenseQA, "
+        "RACE, instructions with options; may be given repeatedly.",
     ),
 ]
 Backbone = Annotated[

@@ -1,5 +1,8 @@
 """The model card: what a trained model was made of and how good it was then."""
 
+from datetime import date
+
+from ragqa import __version__
 from ragqa.evaluation.classes import table
 from ragqa.training.judging import Comparison, Measured
 from ragqa.training.schedule import Schedule
@@ -19,6 +22,7 @@ def model_card(
     averaged = f", averaged with {schedule.average_decay:g}" if schedule.average_decay is not None else ""
     own = {name: value for name, value in run.model_dump(mode="json").items() if name not in _SHARED}
     rows = {
+        "made": f"{date.today().isoformat()}, ragqa {__version__}",
         "data": f"{names}, {len(split.training):,} questions about {documents:,} documents",
         "backbone": run.backbone,
         "tuning": ", ".join(f"{key} {value}" for key, value in run.tuning.options().items()),

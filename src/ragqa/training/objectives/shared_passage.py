@@ -31,7 +31,7 @@ QUESTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class PassageGroup:
+class OptionsGroup:
     """A passage in pieces of tokens, and of each example on it the tokens of each option behind its question.
 
     ``right`` is the right option of each example. ``taught`` (O,) is what teachers say of the options of a single one.
@@ -77,7 +77,7 @@ class SharedPassageObjective(OptionsObjective):
     def __init__(self, tokenizer: Tokenizer, **options: Any) -> None:
         super().__init__(tokenizer, **options)
         # By the id of its first example, which it holds: nothing else can have that id.
-        self._groups: dict[int, PassageGroup] = {}
+        self._groups: dict[int, OptionsGroup] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once, and make groups that hold each of them once."""
@@ -92,10 +92,10 @@ class SharedPassageObjective(OptionsObjective):
             for at in range(0, len(mine), QUESTIONS):
                 self._groups[id(mine[at])] = self._of(mine[at : at + QUESTIONS])
 
-    def _of(self, examples: Sequence[Example]) -> PassageGroup:
+    def _of(self, examples: Sequence[Example]) -> OptionsGroup:
         read = examples[0].positives[:1]
         text = self._known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
-        return PassageGroup(
+        return OptionsGroup(
             tuple(examples),
             tuple(piece for _, piece in passage_pieces(self.windower, text)),
             tuple(self._segments(e.query.text, e.query.choices) for e in examples),
@@ -106,7 +106,7 @@ class SharedPassageObjective(OptionsObjective):
         known = self._known
         return tuple(option_segment(self.windower, known[question], known[option]) for option in options)
 
-    def group(self, example: Example, rng: np.random.Generator) -> PassageGroup | None:
+    def group(self, example: Example, rng: np.random.Generator) -> OptionsGroup | None:
         """The group that begins with ``example``, which has been prepared."""
         group = self._groups.get(id(example))
         if group is None or example.query not in self.lessons or example.positives:
@@ -115,7 +115,7 @@ class SharedPassageObjective(OptionsObjective):
         segments = self._segments(example.query.text, options)
         return replace(group, segments=(segments,), right=(right,), taught=taught)
 
-    def collate(self, groups: Sequence[PassageGroup]) -> PassageBatch:
+    def collate(self, groups: Sequence[OptionsGroup]) -> PassageBatch:
         """Lay out the tokens of ``groups`` as one batch."""
         pieces, segments, option = [], [], []
         begin = 0
