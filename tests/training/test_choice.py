@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from ragqa import choices, plugins, pretrained
 from ragqa.backbone import file_digest
-from ragqa.choices import option_probabilities
+from ragqa.choices import Once, option_probabilities
 from ragqa.cli.training_view import comparison_lines
 from ragqa.config import Config
 from ragqa.errors import ConfigError, TrainingError, UsageError
 from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
+from ragqa.models.shared_passage import lay_out
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
 from ragqa.training import teaching
@@ -27,7 +28,7 @@ from ragqa.training.objectives.shared_passage import QUESTIONS, SharedPassageObj
 from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
-from ragqa.training.targets.choice import CLASSES, judged
+from ragqa.training.targets.choice import CLASSES, judged, scoring
 from ragqa.training.teaching import lessons
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.windows import Windower, load_tokenizer
@@ -184,12 +185,18 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [name for name in plugins.names("tuning") if name != "prompt"])
+@pytest.mark.parametrize(
+    ("name", "once"),
+    [
+        *((name, True) for name in plugins.names("tuning") if name != "prompt"),
+        *((name, "by_question") for name in ("full", "lora")),
+    ],
+)
 def test_a_model_that_reads_passages_once_is_served_as_it_was_trained(
-    name: str, tmp_path: Path, tiny_bert: Path, places: Path
+    name: str, once: Once, tmp_path: Path, tiny_bert: Path, places: Path
 ) -> None:
     few = {"epochs": 3, "batch_groups": 4, "learning_rate": 3e-3, "validate_steps": 2}
-    more = {"validation_documents": 2, "test_documents": 2, "schedule": few, "passage_once": True}
+    more = {"validation_documents": 2, "test_documents": 2, "schedule": few, "passage_once": once}
     said: list[dict[str, Any]] = []
     run = load_run(described(tmp_path, tiny_bert, places, tuning=name, **more), ChoiceRun)
     finished = finetune(run, resume=False, report=said.append)
@@ -197,8 +204,9 @@ def test_a_model_that_reads_passages_once_is_served_as_it_was_trained(
     assert finished.comparison is not None  # with the shipped one, which reads row by row
     assert finished.comparison.questions == 12
     model = ChoiceModel.load(finished.model)
-    assert model.passage_once
-    objective = SharedPassageObjective(load_tokenizer(tiny_bert))
+    assert model.passage_once == once
+    objective = scoring(model, finished.model)
+    assert isinstance(objective, SharedPassageObjective)
     article = " ".join(f"The {animal} lives in the harbour." for animal in ANIMALS[:2])
     passage = Passage("a", 0, len(article), article)
     asked = [
@@ -282,6 +290,51 @@ def test_a_long_passage_counts_by_its_best_piece(small_bert: Path, monkeypatch: 
     assert best == pytest.approx(np.max(each, axis=0), abs=1e-5)
 
 
+def test_a_question_stands_behind_each_piece_of_a_passage_that_is_read_with_it(
+    small_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "PIECE_TOKENS", 14)
+    tokenizer = load_tokenizer(small_bert)
+    objective = SharedPassageObjective(tokenizer, by_question=True)
+    objective.windower = Windower.of(tokenizer, overlap_tokens=4)
+    text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    passage = Passage("a", 0, len(text), text)
+    asked = [
+        Example(Query(question, question, ("six", "no")), (), (passage,), choice=0)
+        for question in ("How many?", "Who?")
+    ]
+    objective.prepare(asked)
+    groups = [objective.group(example, np.random.default_rng(0)) for example in asked]
+    many, who = (
+        [tokenizer.decode(list(p), skip_special_tokens=False) for p in g.pieces] for g in groups if g
+    )
+    assert many == [
+        f"[SEP] {text[: text.index(' eleven')]} [SEP] how many? [SEP]",
+        f"[SEP] {text[text.index('seven') :]} [SEP] how many? [SEP]",
+    ]
+    assert who == [
+        f"[SEP] {text[: text.index(' twelve')]} [SEP] who? [SEP]",
+        f"[SEP] {text[text.index('eight') :]} [SEP] who? [SEP]",
+    ]
+
+
+@pytest.mark.parametrize("once", [True, "by_question"])
+def test_only_by_question_a_passage_is_read_with_the_question_in_mind(small_bert: Path, once: Once) -> None:
+    """What a segment without the question finds in the passage depends on the question only if that is read with it."""
+    torch.manual_seed(2)
+    model = ChoiceModel.from_backbone(small_bert, 0.0, passage_once=once).eval()
+    windower = Windower.of(load_tokenizer(small_bert))
+    text, option = np.arange(2000, 2020), np.arange(3000, 3004)
+    states = []
+    for question in (np.array([4000, 4001]), np.array([5000, 5001])):
+        (piece,) = choices.passage_pieces(windower, text, question if once == "by_question" else None)
+        segment = choices.option_segment(windower, question[:0], option)
+        with torch.inference_mode():
+            (score,) = model(lay_out([piece.ids], [[segment]]))
+        states.append(float(score))
+    assert (states[0] == states[1]) is (once is True)
+
+
 def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     tmp_path: Path, tiny_bert: Path, places: Path
 ) -> None:
@@ -290,12 +343,12 @@ def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     run = load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more), ChoiceRun)
     first = finetune(run, resume=False, report=lambda _: None).model
     on = {"start_from": str(first), "output": tmp_path / "on"}
-    for asked, expected in ((None, True), (False, False)):
+    for asked, expected in ((None, True), (False, False), ("by_question", "by_question")):
         path = described(tmp_path, tiny_bert, places, passage_once=asked, **more)
         later = load_run(path, ChoiceRun).model_copy(update=on)
         assert (
             ChoiceModel.load(finetune(later, resume=False, report=lambda _: None).model).passage_once
-            is expected
+            == expected
         )
     wrong = {"tuning": "prompt"}
     with pytest.raises(ConfigError, match="passage_once"):

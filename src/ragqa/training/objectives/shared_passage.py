@@ -1,7 +1,6 @@
-"""Which option is right, where all questions on a passage share one reading of it.
+"""Which option is right, where all questions on a passage, or all options of a question, share one reading of it.
 
-A group is a passage with what is asked of it; a batch of them has a small part of the tokens that it would have with a
-passage in every row.
+A batch has a small part of the tokens that it would have with a passage in every row.
 """
 
 from collections.abc import Sequence
@@ -70,12 +69,17 @@ class PassageBatch:
 
 
 class SharedPassageObjective(OptionsObjective):
-    """A group is a passage with what is asked of it, made for the first example on it; there is none for the others."""
+    """A group is a passage with what is asked of it, made for the first example on it; there is none for the others.
+
+    Args:
+        by_question: it is a passage with one question, which is read with it.
+    """
 
     by_group = False
 
-    def __init__(self, tokenizer: Tokenizer, **options: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, by_question: bool = False, **options: Any) -> None:
         super().__init__(tokenizer, **options)
+        self._by_question = by_question
         # By the id of its first example, which it holds: nothing else can have that id.
         self._groups: dict[int, OptionsGroup] = {}
 
@@ -86,7 +90,8 @@ class SharedPassageObjective(OptionsObjective):
         for example in examples:
             self._groups.pop(id(example), None)  # in another group, when it was prepared with others
             if example.choice is not None:
-                place = example.positives[0] if example.positives else example
+                shared = example.positives and not self._by_question
+                place = example.positives[0] if shared else example
                 by_passage.setdefault(place, []).append(example)
         for mine in by_passage.values():
             for at in range(0, len(mine), QUESTIONS):
@@ -95,9 +100,10 @@ class SharedPassageObjective(OptionsObjective):
     def _of(self, examples: Sequence[Example]) -> OptionsGroup:
         read = examples[0].positives[:1]
         text = self._known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
+        question = self._known[examples[0].query.text] if self._by_question else None
         return OptionsGroup(
             tuple(examples),
-            tuple(piece for _, piece in passage_pieces(self.windower, text)),
+            tuple(piece.ids for piece in passage_pieces(self.windower, text, question)),
             tuple(self._segments(e.query.text, e.query.choices) for e in examples),
             tuple(int(e.choice or 0) for e in examples),
         )

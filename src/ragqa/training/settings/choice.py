@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from ragqa import pretrained
-from ragqa.choices import PASSAGE_ONCE
+from ragqa.choices import PASSAGE_ONCE, Once
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.run import HeadedRun, Labels
 
@@ -38,10 +38,10 @@ class ChoiceRun(HeadedRun):
     other_options: int = Field(
         7, ge=0, le=50, description="options of other questions that the teachers weigh for each"
     )
-    passage_once: bool | None = Field(
+    passage_once: Once | None = Field(
         None,
-        description="a passage is read without the question, once for all that is asked of it; "
-        "default: as the model does that it goes on from",
+        description="a passage is read without the question, once for all that is asked of it, or by_question: with "
+        "it, once for all options; default: as the model does that it goes on from",
     )
 
     def made_from(self) -> tuple[str, ...]:
@@ -60,11 +60,11 @@ class ChoiceRun(HeadedRun):
             return self
         config = pretrained.stored_config(pretrained.folder_of(self.target, self.start_from))
         once = config.get("kind") == self.target and config.get(PASSAGE_ONCE, False)
-        return self.changed(passage_once=True) if once else self
+        return self.changed(passage_once=once) if once else self
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """A group has a row for each option, or with ``passage_once`` all that is asked of a passage."""
-        batch = 4 if self.passage_once else 16 if questions >= 2000 else 8
+        """A group has a row for each option, or with ``passage_once: true`` all that is asked of a passage."""
+        batch = 4 if self.passage_once is True else 16 if questions >= 2000 else 8
         return Schedule(
             epochs=3 if questions < 50_000 else 1,
             patience=3,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from ragqa import backbone
 from ragqa.choices import PASSAGE_ONCE
@@ -73,10 +74,10 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     if told:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
     model, start = initial(ChoiceModel, run)
-    model.read_passages(once=bool(run.passage_once))
+    model.read_passages(once=run.passage_once or False)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective: OptionsObjective = _kind(model)(
-        tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
+    objective = _objective(
+        model, tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
     )
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
@@ -94,7 +95,7 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
             tensors,
             {
                 "best_validation_accuracy": round(best, 4),
-                **({PASSAGE_ONCE: True} if model.passage_once else {}),
+                **({PASSAGE_ONCE: model.passage_once} if model.passage_once else {}),
             },
         ),
         finish=partial(_finish, objective, split.validation, report),
@@ -132,11 +133,13 @@ def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
 
 def scoring(model: ChoiceModel, folder: Path) -> OptionsObjective:
     """How the options are laid out for ``model``, which ``folder`` holds."""
-    return _kind(model)(load_tokenizer(backbone_of(folder)))
+    return _objective(model, load_tokenizer(backbone_of(folder)))
 
 
-def _kind(model: ChoiceModel) -> type[OptionsObjective]:
-    return SharedPassageObjective if model.passage_once else ChoiceObjective
+def _objective(model: ChoiceModel, tokenizer: Tokenizer, **options: Any) -> OptionsObjective:
+    if not model.passage_once:
+        return ChoiceObjective(tokenizer, **options)
+    return SharedPassageObjective(tokenizer, by_question=model.passage_once == "by_question", **options)
 
 
 def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
