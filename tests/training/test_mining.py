@@ -119,3 +119,21 @@ def test_ranks_and_margin_decide_and_removed_false_negatives_are_counted(
     (found,) = with_hard_negatives([example], ranked, 3, MiningConfig.model_validate(mining), tally)
     assert [p.doc_id for p in found.hard_negatives] == kept
     assert tally.percent == percent
+
+
+def test_questions_are_mined_as_they_are_asked_for_and_no_hit_is_kept_longer() -> None:
+    passages = [Passage(f"d{n}", 0, 9, f"passage {n}") for n in range(30)]
+    asked: list[int] = []
+
+    class Counting(TermRetriever):
+        def retrieve(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
+            asked.append(len(queries))
+            return super().retrieve(queries, top_k)
+
+    examples = [Example(Query(f"passage {n}?"), ("x",), (passages[n % 30],)) for n in range(2500)]
+    streamed = with_hard_negatives(examples, Counting(passages), 2, MiningConfig(), Tally())
+    next(streamed)
+    assert len(asked) == 1
+    assert asked[0] < len(examples) / 2
+    assert len(list(streamed)) == 2499
+    assert sum(asked) == 2500
