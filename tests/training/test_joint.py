@@ -298,6 +298,26 @@ def test_a_question_that_comes_again_is_not_learned_and_tested(
     assert len(tested | learned) == 36
 
 
+def test_of_several_answers_to_a_question_the_first_counts_and_the_others_are_told(
+    tmp_path: Path, pairs: Path, index: Path
+) -> None:
+    lines = pairs.read_text().splitlines()
+    asked = json.loads(lines[0])
+    other = {"question": asked["question"].upper(), "answers": ["in Atlantis"]}
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join([*lines, json.dumps(other), lines[0]]) + "\n", encoding="utf-8")
+    run = JointRun.model_validate(
+        {"data": path, "index": index, "output": tmp_path / "run", "test_questions": 0}
+    )
+    said: list[dict[str, Any]] = []
+    _, training, _ = read(run, said.append)
+    same = [e for e in training if e.query.text.casefold() == asked["question"].casefold()]
+    assert [e.answers for e in same] == [tuple(asked["answers"])]
+    contradicts, repeats = [r["left out"] for r in said if "left out" in r]
+    assert f"'in Atlantis', but question '{same[0].query.id}' asks the same and says " in contradicts
+    assert f"asked before, as question '{same[0].query.id}'" in repeats
+
+
 def test_rates_and_places_do_not_make_another_run_and_a_mining_configuration_does(
     tmp_path: Path, pairs: Path, index: Path
 ) -> None:

@@ -25,7 +25,7 @@ from ragqa.generations import open_generation
 from ragqa.indexing import CATALOG
 from ragqa.protocols import Vectors
 from ragqa.readers.extractive import ExtractiveReader
-from ragqa.training.checking import LEAST, wording
+from ragqa.training.checking import LEAST, consistent
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Borne, Tally, label, line
 from ragqa.training.retrieval import MemoryRetriever
@@ -33,7 +33,7 @@ from ragqa.training.run import finetune
 from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, ReaderRun, RetrieverRun, Run
-from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled
+from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled, wording
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
 from ragqa.types import Example, Hit, Passage
@@ -150,7 +150,8 @@ def _identity(run: JointRun) -> str:
 def read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], list[Example]]:
     """The passages, the pairs to learn from and those put aside, without what the data say of passages.
 
-    A pair that comes again counts once, and no question is learned that judges, whatever is said to answer it.
+    Of pairs that ask the same the first counts, and the others are reported; no question is learned that judges,
+    whatever is said to answer it.
     """
     left_out: Callable[[Exception], None] = lambda fault: report({"left out": str(fault)})  # noqa: E731
     found = data.read_pairs(run.data, run.max_questions, run.split_seed, left_out)
@@ -162,12 +163,12 @@ def read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], l
             accepted="an index of them, or questions in a form that brings passages along",
             next_step="--index indexes/default",
         )
-    alone = {(wording(e.query), e.answers): Example(e.query, e.answers) for e in reversed(found)}
-    pairs = shuffled(list(reversed(alone.values())), run.split_seed)
+    alone = [Example(e.query, e.answers) for e in found]
+    pairs = shuffled(consistent(alone, left_out), run.split_seed)
     aside = min(len(pairs) // 10, MOST_TESTED) if run.test_questions is None else run.test_questions
     test = pairs[:aside]
-    tested = {wording(e.query) for e in test}
-    training = [e for e in pairs[aside:] if wording(e.query) not in tested]
+    tested = {wording(e.query.text) for e in test}  # with other options it would be another question
+    training = [e for e in pairs[aside:] if wording(e.query.text) not in tested]
     if len(training) < LEAST:
         raise TrainingError(
             f"{len(training)} questions with answers are left for training", accepted=f"{LEAST} or more"
