@@ -2,16 +2,19 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from transformers import ModernBertConfig, ModernBertModel
 
 from ragqa.cli.training_view import tuning_lines
 from ragqa.errors import PluginError, TrainingError
 from ragqa.memory import peak_memory
+from ragqa.training import comparing
 from ragqa.training.comparing import compare_tunings
 from ragqa.training.recording import METRICS, curves
 from ragqa.training.schedule import Schedule
@@ -98,6 +101,33 @@ def test_a_tuning_that_does_not_fit_the_other_settings_is_left_out(
     assert full.name == "full"
     (told,) = [values for values in said if values["tuning"] == "lora"]
     assert told["left out"].startswith("layers is for tuning full, not for lora: the base has all of them")
+
+
+def test_tunings_that_the_encoder_cannot_take_are_left_out(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ModernBERT has no biases, and layers that the adapter does not know."""
+    folder = tmp_path / "modern"
+    config = ModernBertConfig(
+        vocab_size=200,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=384,
+        pad_token_id=0,
+    )
+    ModernBertModel(config).save_pretrained(folder)
+    shutil.copy(tiny_bert / "tokenizer.json", folder)
+    monkeypatch.setattr(comparing, "_in_own_process", comparing._tuned)  # nobody measures memory here
+    said: list[dict[str, Any]] = []
+    run = run_of(tmp_path / "runs", folder, questions)
+    (full,) = compare_tunings(run, ["bitfit", "adapter", "full"], said.append)
+    assert full.name == "full"
+    assert [(r["tuning"], r["left out"]) for r in said if "left out" in r] == [
+        ("bitfit", "tuning bitfit: this encoder has no biases"),
+        ("adapter", "tuning adapter: the layers of this encoder are not known"),
+    ]
 
 
 def test_a_tuning_whose_process_dies_is_left_out(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertModel
 
-from ragqa import checkpoints, data, pretrained
+from ragqa import checkpoints, data, plugins, pretrained
 from ragqa.config import Config
 from ragqa.errors import ConfigError, ModelError, TrainingError
 from ragqa.indexing import build_index
@@ -21,14 +21,16 @@ from ragqa.pipeline import load_pipeline
 from ragqa.prompting import NOT_HERE
 from ragqa.readers.generative import GenerativeReader
 from ragqa.sources import ANSWER, ASK
+from ragqa.training import run as recipe
 from ragqa.training.objectives.pointing import PointingObjective
 from ragqa.training.pointing import pointed_scores
-from ragqa.training.run import finetune, plan
+from ragqa.training.run import Prepared, finetune, plan
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import GeneratorRun
+from ragqa.training.trainer import Trainer
 from ragqa.types import Example, Hit, Passage, Query, Span
 from ragqa.windows import load_tokenizer
-from ragqa.writing import PointerWriter, open_pointer
+from ragqa.writing import PointerWriter, open_pointer, open_writer
 
 ANIMALS = [f"animal{n}" for n in range(50)]
 PLACES = ["forest", "harbour", "meadow", "desert", "valley", "island", "river"]
@@ -287,14 +289,66 @@ def test_a_fresh_one_is_compared_with_the_shipped_one(encoder: Path, tmp_path: P
     assert "No questions were put aside for a test." in card
 
 
-@pytest.mark.parametrize("tuning", ["lora", "adapter", "bitfit", "prompt"])
-def test_an_encoder_under_another_tuning_is_stored_and_loads(
-    tuning: str, encoder: Path, tmp_path: Path
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Prepared, dict[str, torch.Tensor]]]:
+    """Each run that begins, with the weights that it begins with; of each the last weights are the best."""
+    kept = []
+    prepare = recipe.prepare
+
+    def keep(*given: Any) -> Prepared:
+        found = prepare(*given)
+        weights = {name: weight.clone() for name, weight in found.trainer.model.named_parameters()}
+        kept.append((found, weights))
+        return found
+
+    monkeypatch.setattr(recipe, "prepare", keep)
+    monkeypatch.setattr(Trainer, "score", lambda self: float(self.step))
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("tuning", "trains"),
+    [
+        ("lora", "lora_B.default.weight"),
+        ("adapter", ".up.weight"),
+        ("bitfit", ".LayerNorm.bias"),
+        ("prompt", "encoder.prompt"),
+    ],
+)
+def test_an_encoder_under_another_tuning_is_trained_and_stored_as_it_was_trained(
+    tuning: str,
+    trains: str,
+    encoder: Path,
+    tmp_path: Path,
+    watched: list[tuple[Prepared, dict[str, torch.Tensor]]],
 ) -> None:
-    run = described(tmp_path / "run", encoder, asked(tmp_path / "any.jsonl"), tuning=tuning, schedule=SHORT)
+    questions = asked(tmp_path / "any.jsonl")
+    run = described(tmp_path / "run", encoder, questions, tuning=tuning, schedule=SHORT)
     folder = finetune(run, resume=False, report=lambda _: None).model
-    (draft,) = open_pointer(folder).write(["Where does the animal3 live?"], [[passage(3)]])
-    assert np.isfinite(draft.log_probability)
+    ((prepared, before),) = watched
+    after = dict(prepared.trainer.model.named_parameters())
+    moved = {name for name, weight in before.items() if not torch.equal(after[name], weight)}
+    frozen = {name for name, weight in after.items() if not weight.requires_grad}
+    assert frozen
+    assert not moved & frozen
+    own = {name for name in after if name.startswith("encoder.") and name.endswith(trains)}
+    assert own
+    assert own <= moved
+    assert {"head.tasks.weight", "head.copy_query.weight", "head.gate.bias"} <= moved
+
+    whole = PointerModel.from_backbone(encoder, 0.0, layers=2)
+    plugins.build("tuning", {"name": tuning}).apply(whole)
+    best = checkpoints.load_tensors(run.output / "best.safetensors")
+    assert not whole.load_state_dict(best, strict=False).unexpected_keys
+    numbers = (3, 12, 30)
+    texts = [f"Where does the {ANIMALS[number]} live?" for number in numbers]
+    shown = [[passage(number)] for number in numbers]
+    expected = PointerWriter(whole.eval(), load_tokenizer(encoder)).write(texts, shown)
+    for writer in (open_pointer(folder), open_writer(folder)):
+        drafts = writer.write(texts, shown)
+        assert [one.text for one in drafts] == [one.text for one in expected]
+        scores = [one.log_probability for one in expected]
+        assert [one.log_probability for one in drafts] == pytest.approx(scores, abs=1e-3)
 
 
 def test_what_a_decoder_is_not_trained_with_is_refused(encoder: Path, tmp_path: Path) -> None:

@@ -139,16 +139,33 @@ def test_a_tuning_that_does_not_fold_is_refused_before_any_training(
     tmp_path: Path, tiny_bert: Path, documents: Path
 ) -> None:
     run = load_run(described(tmp_path, tiny_bert, documents, tuning="adapter"), PretrainRun)
-    with pytest.raises(TrainingError, match="accepted: full, lora, bitfit"):
+    refused = "what adapter adds cannot be folded into a backbone; accepted: full, lora, bitfit"
+    with pytest.raises(TrainingError, match=refused):
         finetune(run, resume=False, report=lambda _: None)
 
 
-def test_lora_is_folded_into_the_backbone(tmp_path: Path, tiny_bert: Path, documents: Path) -> None:
+LINEAR = (
+    *(f"attention.self.{part}.weight" for part in ("query", "key", "value")),
+    *("attention.output.dense.weight", "intermediate.dense.weight", "output.dense.weight"),
+)
+
+
+@pytest.mark.parametrize("tuning", ["lora", "bitfit"])
+def test_what_a_tuning_trains_is_folded_into_the_backbone_and_the_rest_stays(
+    tmp_path: Path, tiny_bert: Path, documents: Path, tuning: str
+) -> None:
     torch.set_num_threads(1)
     few = {"epochs": 2, "batch_groups": 16, "learning_rate": 3e-3, "validate_steps": 8}
-    run = load_run(described(tmp_path, tiny_bert, documents, tuning="lora", schedule=few), PretrainRun)
+    run = load_run(described(tmp_path, tiny_bert, documents, tuning=tuning, schedule=few), PretrainRun)
     found = AutoModel.from_pretrained(finetune(run, resume=False, report=lambda _: None).model).state_dict()
-    assert found.keys() == AutoModel.from_pretrained(tiny_bert).state_dict().keys()
+    before = AutoModel.from_pretrained(tiny_bert).state_dict()
+    assert found.keys() == before.keys()
+    moved = {name for name in before if not torch.equal(before[name], found[name])}
+    if tuning == "lora":
+        assert moved == {f"encoder.layer.0.{part}" for part in LINEAR}
+    else:
+        assert {"embeddings.LayerNorm.bias", "encoder.layer.0.output.dense.bias"} <= moved
+        assert all(name.endswith(".bias") for name in moved)
 
 
 def test_hidden_words_are_15_percent_mostly_masked_and_never_special(tiny_bert: Path) -> None:

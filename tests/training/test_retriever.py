@@ -10,13 +10,15 @@ import pytest
 import torch
 import yaml
 
-from ragqa import plugins
+from ragqa import checkpoints, plugins
 from ragqa.encoders.sentence_transformer import QUERY_SIDE, SentenceTransformerEncoder
 from ragqa.errors import ConfigError, TrainingError
-from ragqa.models.bi_encoder import load_encoder
+from ragqa.models.bi_encoder import BiEncoder, load_encoder
+from ragqa.models.loading import overlay
 from ragqa.training.run import finetune, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import RetrieverRun
+from ragqa.training.trainer import Trainer
 
 QUESTIONS = ["Where does the walrus of group 1 live?", "How often was the toad of group 2 seen?"]
 
@@ -101,22 +103,37 @@ def test_training_brings_questions_nearer_to_their_passages(
     assert best > before
 
 
+@pytest.mark.parametrize("both_sides", [False, True])
 @pytest.mark.parametrize("name", plugins.names("tuning"))
 def test_every_tuning_is_served_as_it_was_trained(
-    name: str, tmp_path: Path, tiny_bert: Path, questions: Path
+    name: str,
+    both_sides: bool,
+    tmp_path: Path,
+    tiny_bert: Path,
+    questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    finished = trained(tmp_path, tiny_bert, questions, tuning=name, test_documents=0)
-    served = SentenceTransformerEncoder(
-        model=str(tiny_bert), query_model=str(finished.model), precision="f32"
-    )
-    model = load_encoder(finished.model)
-    ids = [served._queries._tokenizer.encode(question).ids for question in QUESTIONS]
-    expected = [
-        model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long), torch.zeros(1, len(row)).long())
-        for row in ids
-    ]
-    found = served.encode_queries(QUESTIONS)
-    assert np.allclose(found, [vectors[0].detach().numpy() for (vectors,) in expected], atol=1e-4)
+    monkeypatch.setattr(Trainer, "score", lambda self: float(self.step))  # the last weights are the best
+    schedule = {"epochs": 4, "batch_groups": 6, "learning_rate": 1e-2, "validate_steps": 4}
+    values = {"tuning": name, "both_sides": both_sides, "test_documents": 0, "schedule": schedule}
+    finished = trained(tmp_path, tiny_bert, questions, **values)
+    model = BiEncoder.from_folder(tiny_bert).eval()
+    plugins.build("tuning", {"name": name}).apply(model)
+    best = checkpoints.load_tensors(tmp_path / "run" / "best.safetensors")
+    overlay(model, best, finished.model)
+    towers = (finished.model, None) if both_sides else (tiny_bert, str(finished.model))
+    served = SentenceTransformerEncoder(model=str(towers[0]), query_model=towers[1], precision="f32")
+    untuned = SentenceTransformerEncoder(model=str(tiny_bert), precision="f32").encode_queries(QUESTIONS)
+    expected = []
+    for question in QUESTIONS:
+        ids = torch.tensor([served._queries._tokenizer.encode(question).ids])
+        with torch.inference_mode():
+            (vectors,) = model(ids, torch.ones_like(ids), torch.zeros_like(ids))
+        expected.append(vectors[0].numpy())
+    assert not np.allclose(expected, untuned, atol=2e-3)
+    assert np.allclose(served.encode_queries(QUESTIONS), expected, atol=1e-4)
+    passages = served.encode_passages(QUESTIONS)
+    assert np.allclose(passages, expected if both_sides else untuned, atol=1e-4)
 
 
 def test_an_encoder_of_queries_leaves_the_index_valid_and_belongs_to_its_passages(

@@ -2,17 +2,20 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import yaml
 from torch import nn
+from transformers import GPTNeoXConfig, GPTNeoXModel, LlamaConfig, LlamaModel, T5Config, T5EncoderModel
 
 from ragqa import checkpoints, plugins, pretrained
 from ragqa.errors import ModelError, PluginError, TrainingError
 from ragqa.models.pair import PairModel
 from ragqa.models.span import SpanModel, load_span
+from ragqa.protocols import ENCODES
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.run import finetune, megabytes
 from ragqa.training.run_files import load_run
@@ -195,6 +198,45 @@ def test_a_tuning_that_does_not_exist_names_those_that_do(
 ) -> None:
     with pytest.raises(PluginError, match="adapter, bitfit, full, lora, prompt"):
         finetune(run_of(tmp_path, tiny_bert, questions, "lorra"), resume=False, report=lambda _: None)
+
+
+SIZES = {"vocab_size": 30, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1}
+T5_SIZES = {"vocab_size": 30, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "num_layers": 1}
+OTHERS: dict[str, Any] = {
+    "llama": lambda: LlamaModel(LlamaConfig(**SIZES, intermediate_size=24)),
+    "t5": lambda: T5EncoderModel(T5Config(**T5_SIZES)),
+    "gpt_neox": lambda: GPTNeoXModel(GPTNeoXConfig(**SIZES, intermediate_size=24)),
+}
+
+
+def applied(tuning: str, family: str) -> Any:
+    """The encoder of ``family`` after a tuning was applied to it."""
+    model = SimpleNamespace(encoder=OTHERS[family](), peft_task=ENCODES)
+    model.requires_grad_ = model.encoder.requires_grad_
+    plugins.build("tuning", {"name": tuning}).apply(model)
+    return model.encoder
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_an_encoder_without_biases_is_refused_by_bitfit_with_what_it_can_take(family: str) -> None:
+    # T5 has a table of relative positions whose name ends in bias.weight: it is none.
+    with pytest.raises(TrainingError) as caught:
+        applied("bitfit", family)
+    assert caught.value.found == "tuning bitfit: this encoder has no biases"
+    accepted = str(caught.value.accepted).split(", ")
+    assert set(accepted) == set(TUNINGS) - {"bitfit"}
+    for name in accepted:
+        assert any(p.requires_grad for p in applied(name, family).parameters()), name
+
+
+def test_an_encoder_whose_layers_are_not_known_is_refused_by_the_adapter_with_what_it_can_take() -> None:
+    with pytest.raises(TrainingError) as caught:
+        applied("adapter", "gpt_neox")
+    assert caught.value.found == "tuning adapter: the layers of this encoder are not known"
+    assert "DistilBERT" in str(caught.value.accepted)
+    assert caught.value.next_step == "take lora or full"
+    for name in ("lora", "full"):
+        assert any(p.requires_grad for p in applied(name, "gpt_neox").parameters())
 
 
 @pytest.mark.parametrize("name", plugins.names("tuning"))

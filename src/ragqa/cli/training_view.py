@@ -32,7 +32,7 @@ class TrainingView:
         self._left_out.close()
         if "validation" in values:
             self._validation = f"{100 * values['validation']:.1f}"
-        # Once there is a bar, stderr is a stand-in of rich, which before its version 15 denies to be a terminal.
+        # Once there is a bar, stderr is a stand-in of rich, and that of an older rich denies to be a terminal.
         if "loss" in values and (self._bar is not None or sys.stderr.isatty()):
             self._move(values)
             return

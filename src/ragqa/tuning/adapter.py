@@ -70,7 +70,7 @@ class AdapterTuning:
             raise TrainingError(
                 "tuning adapter: the layers of this encoder are not known",
                 accepted="the families of BERT, RoBERTa, DistilBERT, GPT-2, Llama, Qwen, T5, BART",
-                next_step="take lora, bitfit or full",
+                next_step="take lora or full",
             )
         encoder.requires_grad_(False)
         for name in places:
