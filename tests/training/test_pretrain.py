@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from peft import PeftModel
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -20,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from ragqa.config import PluginSpec
 from ragqa.errors import DataError, TrainingError
 from ragqa.models.generator import Generator, load_writer_tokenizer
 from ragqa.training.objectives.continuation import ContinuationObjective
@@ -266,3 +268,19 @@ def test_a_folder_without_text_is_said_to_hold_none(tmp_path: Path, tiny_bert: P
         DataError, match=r"no text in .*empty; accepted: documents of the kinds that ragqa index reads"
     ):
         plan(run, lambda _: None)
+
+
+def test_lora_of_a_backbone_loads_in_peft(tmp_path: Path, tiny_bert: Path, documents: Path) -> None:
+    few = {"epochs": 1, "batch_groups": 16, "learning_rate": 3e-3}
+    run = load_run(described(tmp_path, tiny_bert, documents, tuning="lora", schedule=few), PretrainRun)
+    model = finetune(run, resume=False, report=lambda _: None).model
+    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tiny_bert), str(model / "peft"))
+    merged = loaded.merge_and_unload().state_dict()
+    stored = AutoModel.from_pretrained(model).state_dict()
+    assert all(torch.allclose(merged[name], stored[name], atol=1e-5) for name in stored)
+
+    # Another run on this backbone leaves nothing of the first one's beside its own.
+    again = run.model_copy(
+        update={"backbone": str(model), "output": tmp_path / "again", "tuning": PluginSpec(name="full")}
+    )
+    assert not (finetune(again, resume=False, report=lambda _: None).model / "peft").exists()
