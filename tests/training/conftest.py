@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -56,31 +56,41 @@ def squad(documents: int = 6, paragraphs: int = 3) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random BERT of one layer and its tokenizer."""
-    folder = tmp_path_factory.mktemp("tiny") / "tiny-bert"
+def bert_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Iterable[str]], Path]:
+    """A name and the pieces of a vocabulary → a folder with a random BERT of one layer and its tokenizer."""
+
+    def make(name: str, pieces: Iterable[str]) -> Path:
+        folder = tmp_path_factory.mktemp("tiny") / name
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        vocabulary = {piece: row for row, piece in enumerate(dict.fromkeys([*special, *pieces]))}
+        tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.post_processor = processors.BertProcessing(
+            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+        )
+        tokenizer.add_special_tokens(special)
+        torch.manual_seed(5)
+        config = BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=48,
+            max_position_embeddings=384,
+        )
+        BertModel(config).save_pretrained(folder)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(bert_of: Callable[[str, Iterable[str]], Path]) -> Path:
+    """A random BERT that knows the words of the questions, and letters."""
     words = " ".join(paragraph(d, n).lower().replace(".", " ") for d in range(6) for n in range(3)).split()
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".?_", *LETTERS, *(f"##{c}" for c in LETTERS)]
-    vocabulary = {piece: row for row, piece in enumerate(dict.fromkeys([*pieces, *sorted(words)]))}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-    )
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    torch.manual_seed(5)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=384,
-    )
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return bert_of("tiny-bert", [*".?_", *LETTERS, *(f"##{c}" for c in LETTERS), *sorted(words)])
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """Chinese questions train models whose vocabulary holds Chinese, and no others."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordPiece
-from transformers import BertConfig, BertModel
 
 from ragqa.errors import DataError
 from ragqa.literacy import HAN_LITERACY
@@ -49,32 +46,11 @@ def chinese(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def chinese_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of one layer that knows as many Han characters as a model for Chinese does."""
-    folder = tmp_path_factory.mktemp("tiny-chinese") / "tiny-chinese-bert"
+def chinese_bert(bert_of: Callable[[str, Iterable[str]], Path]) -> Path:
+    """A random BERT that knows as many Han characters as a model for Chinese does."""
     used = "".join(passage(d, n) for d in range(6) for n in range(3)) + "哪里有几只"
     common = map(chr, range(0x4E00, 0x4E00 + HAN_LITERACY))
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"。？?0123456789", *used, *common]
-    vocabulary = {piece: row for row, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-    )
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    torch.manual_seed(5)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=384,
-    )
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return bert_of("tiny-chinese-bert", [*"。？?0123456789", *used, *common])
 
 
 def settings(data: Path, backbone: Path, output: Path) -> dict[str, Any]:
