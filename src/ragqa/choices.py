@@ -2,6 +2,7 @@
 
     [CLS] question option [SEP] [SEP] text… [SEP]
 
+and behind a text that is read once for all options of its question, ``question [SEP]``.
 The score of an option with a passage is that of its best window. Over several passages the options compete together:
 
     P(option | passages) = Σ_p exp(s(option, p)) / Σ_o Σ_p exp(s(o, p))

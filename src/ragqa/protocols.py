@@ -194,11 +194,11 @@ class Continual(Protocol):
     """What keeps old skills while a model learns new ones."""
 
     def begin_task(self, model: Tunable, examples: Sequence[Example]) -> Sequence[Example]:
-        """Before the first step: the model as it is, and what is new → what is learned, old things among it."""
+        """Once, before the first step: the model as it is, and what is new → what is learned, old things among it."""
         ...
 
     def penalty(self, model: Any) -> Any:
-        """Added to the loss of every step: a scalar tensor, or None where nothing is."""
+        """Added to the loss of every step, those that only measure the time among them: a scalar tensor, or None."""
         ...
 
     def end_task(self, folder: Path) -> None:

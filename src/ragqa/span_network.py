@@ -5,7 +5,6 @@ queries × passages ──windows──▶ batches ──runtime──▶ Scored
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +51,10 @@ class SpanNetwork:
 
     def __init__(self, folder: Path, precision: str, device: str, max_answer_tokens: int) -> None:
         self._max_answer_tokens = max_answer_tokens
-        self._is_foreign = pretrained.is_huggingface(folder)
         self._runtime = open_runtime("span", folder, precision, device)
         self._tokenizer = load_tokenizer(pretrained.backbone_of(folder))
         self._windower = Windower.of(self._tokenizer)
-
-    @cached_property
-    def reads_han(self) -> bool:
-        """Whether it is asked in Chinese, too: any model of other libraries, and one of ours by its vocabulary."""
-        return self._is_foreign or Literacy(self._tokenizer).han
+        self.literacy = Literacy(self._tokenizer, trusted=pretrained.is_huggingface(folder))
 
     def readings(self, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> list[Reading | None]:
         """For each query the spans of all its hits, scored together; None for a query without any hit.

@@ -12,6 +12,7 @@ from ragqa.literacy import HAN_LITERACY
 from ragqa.quoting import LEXICAL_NOTE
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.rerankers.cross_encoder import LEG, CrossEncoderReranker
+from ragqa.training.recalibrating import calibrate_reader
 from ragqa.training.run import finetune
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import ReaderRun, RerankerRun
@@ -73,15 +74,21 @@ def hits(*numbers: int) -> list[Hit]:
 
 
 def test_a_reader_trained_on_an_encoder_of_chinese_reads_chinese_itself(
-    tmp_path: Path, chinese_bert: Path, chinese: Path
+    tmp_path: Path, chinese_bert: Path, chinese: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ReaderRun(**settings(chinese, chinese_bert, tmp_path))
-    reader = ExtractiveReader(
-        model=str(finetune(run, resume=False, report=lambda _: None).model), threshold=0
-    )
+    model = finetune(run, resume=False, report=lambda _: None).model
+    reader = ExtractiveReader(model=str(model), threshold=0)
     (answer,) = reader.read([Query("第1组的狼住在哪里？")], [hits(0, 1, 2)])
     assert answer.note != LEXICAL_NOTE
     assert "null_margin" in answer.details
+
+    # Nor is it asked anything else when its confidence is fitted anew.
+    monkeypatch.setattr("ragqa.training.targets.reader.LEAST_TO_CALIBRATE", 5)
+    told: list[dict[str, Any]] = []
+    calibrate_reader(ReaderRun(data=(chinese,)), model, told.append)
+    assert not any("left out" in values for values in told)
+    assert any("retrieval_weight" in values for values in told)
 
 
 def test_a_reranker_trained_on_an_encoder_of_chinese_reads_chinese_itself(
@@ -96,25 +103,16 @@ def test_a_reranker_trained_on_an_encoder_of_chinese_reads_chinese_itself(
 def test_chinese_questions_are_left_out_where_the_vocabulary_holds_no_chinese(
     tmp_path: Path, tiny_bert: Path, chinese: Path, questions: Path
 ) -> None:
-    with pytest.raises(DataError, match="all 36 questions are in Chinese, which the vocabulary of"):
+    with pytest.raises(DataError, match="all 36 questions have Chinese, which the vocabulary of"):
         finetune(
             ReaderRun(**settings(chinese, tiny_bert, tmp_path / "none")),
             resume=False,
             report=lambda _: None,
         )
 
-    also = tmp_path / "also.jsonl"
-    record = {
-        "question": "What does 鹿 mean?",
-        "answers": ["deer"],
-        "passage": "鹿 means deer.",
-        "document": "x",
-    }
-    also.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
-    both = {**settings(chinese, tiny_bert, tmp_path / "both"), "data": (chinese, questions, also)}
+    both = {**settings(chinese, tiny_bert, tmp_path / "both"), "data": (chinese, questions)}
     told: list[dict[str, Any]] = []
     finetune(ReaderRun(**both), resume=False, report=told.append)
-    assert sum("is in Chinese, which" in str(values.get("left out")) for values in told) == 36
+    assert sum("has Chinese, which" in str(values.get("left out")) for values in told) == 36
     counts = next(values for values in told if "training_questions" in values)
-    # A Chinese word within English is no Chinese question.
-    assert counts["training_questions"] + counts["validation_questions"] == 37
+    assert counts["training_questions"] + counts["validation_questions"] == 36

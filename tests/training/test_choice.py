@@ -353,6 +353,8 @@ def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     wrong = {"tuning": "prompt"}
     with pytest.raises(ConfigError, match="passage_once"):
         load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
+    with pytest.raises(ConfigError, match="'by_questions' is none of true, false, by_question"):
+        load_run(described(tmp_path, tiny_bert, places, passage_once="by_questions", **more), ChoiceRun)
     inherited = load_run(described(tmp_path, tiny_bert, places, **more, **wrong), ChoiceRun)
     with pytest.raises(ConfigError, match="passage_once"):
         plan(inherited.model_copy(update=on), lambda _: None)

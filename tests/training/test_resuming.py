@@ -23,7 +23,13 @@ def checkpoint(**position: Any) -> Checkpoint:
         "best": -math.inf,
         "stale": 1,
         "schedule": Schedule().model_dump(),
-        "identity": {"dropout": 0.1, "data": "mine", "models": ["mine"]},
+        "identity": {
+            "dropout": 0.1,
+            "mining": {"first_rank": 1, "last_rank": 50},
+            "names": ["a"],
+            "data": "mine",
+            "models": ["mine"],
+        },
     }
     weights = {"encoder.w": torch.arange(6.0).view(2, 3).T, "head.b": torch.ones(2)}
     moments = {"encoder.w": {"step": torch.tensor(3.0), "exp_avg": torch.zeros(3, 2)}, "head.b": {}}
@@ -110,6 +116,11 @@ def test_another_schedule_is_refused_with_all_that_differs(
         (checkpoint(identity={"dropout": 0.2, "data": "other"}), "settings: dropout 0.2 there, 0.1 here"),
         (checkpoint(identity={"dropout": 0.1, "data": "other", "models": ["other"]}), "data and models"),
         (checkpoint(identity={"data": "other"}), "data"),
+        (
+            checkpoint(identity={"dropout": 0.1, "mining": {"first_rank": 1, "last_rank": 60}}),
+            "settings: mining.last_rank 60 there, 50 here",
+        ),
+        (checkpoint(identity={"names": [*"abcdefghij"]}), "settings: names 10 named there, ['a'] here"),
         (replace(checkpoint(), weights={}), "weights"),
     ],
 )
@@ -119,9 +130,8 @@ def test_other_settings_data_models_and_weights_are_refused_by_name(other: Check
     assert fault.value.found == f"last was made with other {named}"
 
 
-def test_the_identity_that_earlier_versions_wrote_says_nothing(tmp_path: Path) -> None:
+def test_a_checkpoint_with_one_digest_of_everything_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
     checkpoint(identity="3f2a").write(path)
-    read = Checkpoint.read(path)
-    assert read.position.identity is None
-    read.require_same_run(checkpoint(), path)
+    with pytest.raises(TrainingError, match=r"was made with an earlier version of ragqa"):
+        Checkpoint.read(path)

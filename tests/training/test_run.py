@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -25,6 +24,7 @@ from ragqa.pretrained import read_calibration, reader_folder
 from ragqa.readers.extractive import ExtractiveReader
 from ragqa.span_network import SpanNetwork
 from ragqa.training.calibrating import SPAN_FEATURES
+from ragqa.training.pace import Pace
 from ragqa.training.recalibrating import calibrate_reader
 from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
@@ -261,18 +261,13 @@ def test_a_plan_tells_steps_and_minutes_and_trains_nothing(
     assert not list((tmp_path / "run").glob("*"))
 
 
-def test_the_minutes_of_a_plan_hold_its_validations_and_the_comparison(
-    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_minutes_of_a_run_hold_its_validations_and_the_comparison(
+    tmp_path: Path, tiny_bert: Path, questions: Path
 ) -> None:
-    def slow(*_: Any) -> float:
-        time.sleep(1.5)
-        return 0.5
-
-    monkeypatch.setattr("ragqa.training.targets.reader.mean_f1", slow)
-    said: list[dict[str, Any]] = []
-    plan(load_run(described(tmp_path, tiny_bert, questions), ReaderRun), said.append)
-    # After steps 4, 8 and 12; the test part has as many questions as validate, and both readers answer it.
-    assert said[-1]["estimated_minutes"] >= round(5 * 1.5 / 60, 1) > 0
+    prepared = prepare(load_run(described(tmp_path, tiny_bert, questions), ReaderRun), lambda _: None)
+    # Twelve steps; after 4, 8 and 12 a validation; the test part has as many questions, which both readers answer.
+    assert prepared.minutes(Pace(0.0, 60.0, 0.5)) == pytest.approx(3 + 2)
+    assert prepared.minutes(Pace(60.0, 0.0, 0.5)) == pytest.approx(12)
 
 
 def test_the_confidence_is_fitted_where_there_are_questions_enough(
@@ -481,7 +476,9 @@ def test_a_confidence_is_fitted_on_what_the_model_was_not_trained_on(
     trained: Path, tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("ragqa.training.run.reader.fit_calibration", lambda run, *_: seen.append(run))
+    monkeypatch.setattr(
+        "ragqa.training.recalibrating.reader.fit_calibration", lambda run, *_: seen.append(run)
+    )
     values = json.loads((trained / "run.json").read_text())
     values |= {"hold_out": "questions", "split_seed": 5, "validation_documents": 7}
     model = tmp_path / "model"

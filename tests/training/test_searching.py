@@ -84,7 +84,9 @@ def test_the_best_of_the_tries_is_taken_and_the_rest_of_the_run_stays(
     schedule = run.schedule.model_copy(
         update={**rates_of, "max_steps": one.steps, "validate_steps": one.steps, "patience": None}
     )
-    alone = prepare(run.model_copy(update={"schedule": schedule}), lambda _: None, tmp_path / "alone")
+    alone = prepare(
+        run.model_copy(update={"schedule": schedule, "output": tmp_path / "alone"}), lambda _: None
+    )
     assert alone.trainer.train(resume=False) == one.score
 
 

@@ -469,7 +469,7 @@ def test_what_is_no_number_ends_the_run_and_the_weights_before_it_are_kept(
         trainer.train(resume=False)
     monkeypatch.setattr(objective, "loss", honest)
     again, _ = start(tmp_path)
-    again._resume()
+    again.go_on()
     assert again.step == 3
     assert_equal(kept[0], weights(again))
     slower, _ = start(tmp_path)

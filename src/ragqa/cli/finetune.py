@@ -256,9 +256,14 @@ def pretrain(
     dry_run: DryRun = False,
 ) -> None:
     """Train a backbone on your documents, before a task: an encoder guesses hidden words, others the next."""
+    from ragqa.backbone import resolve
+    from ragqa.models.generator import is_writer
+
     which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
     run = _run("pretrain", data, config, output=output, **which)
-    _train(run, "ragqa finetune reader --data my_questions.jsonl --backbone {model}", resume, dry_run, search)
+    task = "generator" if is_writer(resolve(run.backbone)) else "reader"
+    usage = f"ragqa finetune {task} --data my_questions.jsonl --backbone {{model}}"
+    _train(run, usage, resume, dry_run, search)
 
 
 @app.command("compare")

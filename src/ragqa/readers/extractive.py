@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragqa import pretrained
-from ragqa.analysis import is_han
 from ragqa.errors import ConfigError
 from ragqa.quoting import Choice, lexical_choice, span_choice
 from ragqa.sentences import sentence_around
@@ -99,7 +98,7 @@ class ExtractiveReader:
 
     def is_lexical(self, query: Query) -> bool:
         """Whether a query is answered by the best sentence, without the network."""
-        return is_han(query.text) and not self.network.reads_han
+        return self.network.literacy.is_foreign(query.text)
 
     def candidate(
         self, query: Query, hits: Sequence[Hit], reading: Reading | None, retrieval_weight: float

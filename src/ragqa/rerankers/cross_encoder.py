@@ -20,7 +20,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ragqa import pretrained
-from ragqa.analysis import is_han
 from ragqa.errors import ConfigError
 from ragqa.layout import read_layout
 from ragqa.literacy import Literacy
@@ -95,9 +94,9 @@ class CrossEncoderReranker:
         backbone = pretrained.backbone_of(folder)
         self._tokenizer = load_tokenizer(backbone)
         self._windower = Windower.of(self._tokenizer)
-        self._is_foreign = pretrained.is_huggingface(folder)
-        self._reads_han = self._is_foreign or Literacy(self._tokenizer).han
-        if self._is_foreign:
+        self._is_whole = pretrained.is_huggingface(folder)
+        self._literacy = Literacy(self._tokenizer, trusted=self._is_whole)
+        if self._is_whole:
             self._tokenizer.enable_truncation(min(_LONGEST_PAIR, read_layout(backbone).max_tokens))
         if self._budget is not None:
             self._time()
@@ -123,10 +122,10 @@ class CrossEncoderReranker:
 
     def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
         """The windows of the candidates that are read, as many as the budget allows, two at least."""
-        if is_han(query.text) and not self._reads_han:
+        if self._literacy.is_foreign(query.text):
             return _Asked([], [], 0)
         passages = [hit.passage for hit in hits[: self.candidates]]
-        make = _as_pairs if self._is_foreign else lay_out
+        make = _as_pairs if self._is_whole else lay_out
         laid = make(self._tokenizer, self._windower, query.text, passages)
         tokens, count = 0, len(laid.windows)
         for window, owner in zip(laid.windows, laid.owners, strict=True):

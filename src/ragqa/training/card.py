@@ -9,7 +9,7 @@ from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
 from ragqa.training.splitting import Split, document_of
 
-_SHARED = {"data", "output", "backbone", "tuning", "freeze", "dropout", "schedule"}
+_SHARED = {"data", "output", "backbone", "tuning", "continual", "freeze", "dropout", "schedule"}
 """Settings that have a row of their own, or say nothing about the model."""
 
 
@@ -26,6 +26,7 @@ def model_card(
         "data": f"{names}, {len(split.training):,} questions about {documents:,} documents",
         "backbone": run.backbone,
         "tuning": ", ".join(f"{key} {value}" for key, value in run.tuning.options().items()),
+        "continual": run.continual.name,
         "frozen": ", ".join(f"`{prefix}`" for prefix in run.freeze) or "nothing",
         "schedule": f"at most {schedule.epochs} epochs in batches of {schedule.batch_groups}, seed {schedule.seed}",
         "optimiser": f"{schedule.optimizer}, learning rate {schedule.learning_rate:g} "
@@ -56,8 +57,9 @@ def _comparison(run: Run, split: Split, comparison: Comparison | None) -> str:
         *(_row(name, value) for name, value in comparison.measures.items()),
     ]
     if comparison.confusion is not None:
-        head, *rows = ("| " + " | ".join(cells) + " |" for cells in table(comparison.confusion))
-        lines += ["", head, "|---" * len(table(comparison.confusion)[0]) + "|", *rows]
+        cells = table(comparison.confusion)
+        head, *rows = (f"| {' | '.join(row)} |" for row in cells)
+        lines += ["", head, "|---" * len(cells[0]) + "|", *rows]
     return "\n".join(lines) + "\n"
 
 

@@ -21,9 +21,7 @@ WORTHWHILE = 200
 
 
 def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
-    """The questions of ``run.data`` that a model on ``run.backbone`` can read.
-
-    Where its vocabulary holds no Chinese the model is never asked in Chinese (see ``literacy``), nor trained in it.
+    """The questions of ``run.data`` without those that are foreign to ``run.backbone`` (see ``literacy``).
 
     Raises:
         DataError: none is left.
@@ -32,19 +30,19 @@ def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
     if not any(is_han(e.query.text) for e in examples):
         return examples
     literacy = Literacy(load_tokenizer(backbone.resolve(run.backbone)))
-    why = f"in Chinese, which the vocabulary of the backbone ({run.backbone}) does not hold"
+    why = f"Chinese, which the vocabulary of the backbone ({run.backbone}) does not hold"
     help_ = {
         "accepted": "questions in a language of the backbone",
         "next_step": "--backbone FOLDER of a Chinese or multilingual encoder",
     }
     found = []
     for example in examples:
-        if is_han(example.query.text) and not literacy.reads(example.query.text):
-            on_bad(DataError(f"{_name(example)} is {why}", **help_))
+        if literacy.is_foreign(example.query.text):
+            on_bad(DataError(f"{_name(example)} has {why}", **help_))
         else:
             found.append(example)
     if not found:
-        raise DataError(f"all {len(examples)} questions are {why}", **help_)
+        raise DataError(f"all {len(examples)} questions have {why}", **help_)
     return found
 
 

@@ -74,10 +74,12 @@ def _in_own_process(run: Run, name: str, report: Report) -> Tuned:
     try:
         while isinstance(said := heard.recv(), dict):
             report(said)
-    except EOFError:
+    except (EOFError, OSError):  # it ended between two messages, or within one
         child.join()
+        if (child.exitcode or 0) >= 0:  # an error of ours, whose traceback it has printed
+            raise RuntimeError(f"the process that trained {name} failed") from None
         raise TrainingError(
-            f"the process that trained {name} ended with exit code {child.exitcode}",
+            f"the process that trained {name} was ended by signal {-(child.exitcode or 0)}",
             accepted="one that lives to its end",
             next_step="smaller batches, if the memory was too small",
         ) from None

@@ -28,7 +28,7 @@ def calibrate_reader(run: ReaderRun, folder: Path, report: Report) -> None:
             next_step="ragqa tune, whose file sets reader.threshold",
         )
     stored = pretrained.reader_folder(str(folder))
-    run = _held_out_as_trained(run, stored)
+    run = _held_out_as_trained(run, stored).changed(backbone=str(pretrained.backbone_of(stored)))
     reader.fit_calibration(run, divided(run, report), stored, report)
 
 

@@ -76,9 +76,9 @@ class Recorder:
 def _place_of_events(folder: Path, resume: bool) -> Path:
     """The folder of the last run below ``folder`` for one that goes on, else a new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    before = sum(one.is_dir() for one in folder.iterdir())
-    place = folder / f"{max(1, before) if resume else before + 1:03d}"
-    place.mkdir(exist_ok=True)
+    last = max((int(one.name) for one in folder.iterdir() if one.name.isdecimal()), default=0)
+    place = folder / f"{max(1, last) if resume else last + 1:03d}"
+    place.mkdir(exist_ok=resume)
     return place
 
 

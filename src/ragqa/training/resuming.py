@@ -27,7 +27,7 @@ class Position:
     """Where a run is, and which run it is.
 
     Attributes:
-        identity: each setting, and digests of ``data`` and ``models``; None where an older version did not say.
+        identity: each setting, and digests of ``data`` and ``models``; None where nothing is said.
         diverged: whether the loss of the next step is no number.
     """
 
@@ -67,10 +67,9 @@ class Checkpoint:
             TrainingError: it is no checkpoint.
         """
         known = {field.name for field in fields(Position)}  # a later version may have written more
-        told = {key: value for key, value in position_of(path).items() if key in known}
-        if isinstance(told.get("identity"), str):  # a digest of everything: from before 29 November 2026
-            del told["identity"]
-        position = Position(**told)
+        position = Position(**{key: value for key, value in position_of(path).items() if key in known})
+        if isinstance(position.identity, str):  # of everything together: nothing could say what differs
+            raise _another(path, "an earlier version of ragqa", "a run of this version")
         weights: dict[str, Tensor] = {}
         average: dict[str, Tensor] = {}
         moments: dict[str, dict[str, Tensor]] = {}
@@ -113,16 +112,20 @@ class Checkpoint:
 
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Container[str]) -> list[str]:
     """What both say, and say differently."""
-    return [
-        f"{key} {_short(there[key])} there, {_short(value)} here"
-        for key, value in here.items()
-        if key in there and there[key] != value and key not in free
-    ]
+    found: list[str] = []
+    for key, value in here.items():
+        if key not in there or there[key] == value or key in free:
+            continue
+        if isinstance(value, Mapping) and isinstance(there[key], Mapping):
+            found += (f"{key}.{told}" for told in _differing(there[key], value, ()))
+        else:
+            found.append(f"{key} {_short(there[key])} there, {_short(value)} here")
+    return found
 
 
 def _short(value: Any) -> str:
-    told = str(value)
-    return told if len(told) <= 60 else f"{told[:57]}…"
+    """Documents may be named by the hundred."""
+    return f"{len(value)} named" if isinstance(value, list) and len(value) > 9 else str(value)
 
 
 def _another(path: Path, how: str, accepted: str) -> TrainingError:

@@ -106,17 +106,21 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     report = workers.voice(report)
     prepared = prepare(run, report)
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
-    pace = estimate(prepared, report)
-    if not resume and workers.first:
+    if resume:
+        trainer.go_on()
+    elif workers.first:
         set_aside(run.output, report)
     if workers.first:
         run.output.mkdir(parents=True, exist_ok=True)
-        (run.output / RESOLVED).write_text(prepared.resolved, encoding="utf-8")
+        with durable.whole(run.output / RESOLVED) as settings:
+            settings.write_text(prepared.resolved, encoding="utf-8")
     before = None
-    if task.goes_on and not (resume and trainer.begun):
-        before = pace.score
-        report({"validation_before": round(before, 4)})
-        trainer.keep(before)
+    if not (resume and trainer.begun):
+        pace = estimate(prepared, report)
+        if task.goes_on:
+            before = pace.score
+            report({"validation_before": round(before, 4)})
+            trainer.keep(before)
     if not resume and workers.first and chosen(run.output) != prepared.schedule:
         (run.output / CHOSEN).unlink(missing_ok=True)  # of an earlier run: a resumption must not take it
     with freed_memory_kept():
@@ -148,11 +152,8 @@ def megabytes(model: Path) -> float:
     return sum(file.stat().st_size for file in weights) / 1e6
 
 
-def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
+def prepare(run: Run, report: Report) -> Prepared:
     """Everything before the first step, reported: questions and trained weights.
-
-    Args:
-        folder: where the state of training goes; default: the run's own.
 
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
@@ -165,6 +166,7 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
     split = divided(run, report)
     checking.require_signal(split.training, split.validation, run.labels)
     tuning: Tuning = plugins.build("tuning", run.tuning.options())
+    continual: Continual = plugins.build("continual", run.continual.options())
     schedule = run.schedule_for(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
     task: Task = _target(run).task(run, split, report)
@@ -173,13 +175,12 @@ def prepare(run: Run, report: Report, folder: Path | None = None) -> Prepared:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
-    continual: Continual = plugins.build("continual", run.continual.options())
     trainer = Trainer(
         placed(task.model),
         task.objective,
         continual.begin_task(task.model, task.training),
         schedule,
-        folder or run.output,
+        run.output,
         dtype=torch.bfloat16
         if devices.choose_precision("auto", devices.choose_device("auto")) == "bf16"
         else torch.float32,
@@ -214,7 +215,7 @@ def _target(run: Run) -> Any:
 
 def _identity(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
-    apart = dict.fromkeys(("data", "output", "schedule", "teachers"), True)
+    apart = dict.fromkeys(("data", "output", "schedule", "backbone", "start_from", "teachers"), True)
     models = [
         backbone.digest(backbone.resolve(run.backbone)),
         *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in run.made_from()),

@@ -18,7 +18,7 @@ CHOSEN = "search/schedule.json"
 """The schedule that a search chose, for ``--resume``."""
 
 ASIDE = "unfinished"
-"""All of these, of a run that was cut before this one began anew; of several each has a number behind the name."""
+"""Of a run that was cut before this one began anew all of these, and its settings; of several each has a number."""
 
 RATES = frozenset({"learning_rate", "head_learning_rate", "clip_norm"})
 """What may be lower in a run that goes on from the step at which its loss was no number."""

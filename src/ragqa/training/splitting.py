@@ -31,22 +31,32 @@ class Split:
     test_units: int
 
 
-def document_of(example: Example) -> str:
-    """The document that an example was written about; that of the passage which does not answer, if none does.
-
-    A question without any passage stands alone.
-    """
-    passages = example.positives or example.hard_negatives
-    return passages[0].doc_id if passages else f"question {example.query.text}"
-
-
 def wording(text: str) -> str:
     """A question without what does not change it: case, and how its words are spaced."""
     return " ".join(text.casefold().split())
 
 
+def document_of(example: Example) -> str:
+    """The document that an example was written about; that of the passage which does not answer, if none does.
+
+    A question without any passage stands alone.
+    """
+    return _document(example, wording(example.query.text))
+
+
+def _document(example: Example, question: str) -> str:
+    passages = example.positives or example.hard_negatives
+    return passages[0].doc_id if passages else f"question {question}"
+
+
 def _question(example: Example) -> str:
     return wording(example.query.text)
+
+
+def _as_spelt(example: Example, unit: "Unit") -> str:
+    """Its unit as the data have it."""
+    text = example.query.text
+    return text if unit == "questions" else _document(example, text)
 
 
 Unit = Literal["documents", "questions"]
@@ -74,21 +84,22 @@ def divide(
         TrainingError: nothing would be left to train on, or a name is unknown.
     """
     unit_of = _UNITS[unit]
-    units = sorted({unit_of(e) for e in examples})
+    # Ordered as they are spelt, so that a split stays as it was before spelling did not count.
+    spelt = {_as_spelt(e, unit): unit_of(e) for e in examples}
+    units = list(dict.fromkeys(spelt[name] for name in sorted(spelt)))
     tenth = max(1, len(units) // 10)
     test = tenth if test is None else test
     named: Sequence[str] = ()
     if validation is None or isinstance(validation, int):
         validation = tenth if validation is None else validation
     else:
-        validation = [wording(name) for name in validation] if unit == "questions" else validation
-        missing = sorted(set(validation).difference(units))
+        missing = sorted(set(validation).difference(spelt))
         if missing:
             raise TrainingError(
                 f"validation_documents names {missing[0]!r}, which is none of the {len(units)} {unit}",
                 accepted="names as the data have them",
             )
-        named = sorted(set(validation))
+        named = sorted({spelt[name] for name in validation})
         validation = len(named)
     if validation + test >= len(units):
         raise TrainingError(

@@ -83,8 +83,8 @@ class Trainer:
         decay = schedule.average_decay
         self.average = Average(self.weights.masters, decay) if decay is not None else None
         self.step, self.best, self.stale = 0, -math.inf, 0
-        self._diverged = False
-        self._drawn = (0, *self.epoch(0))
+        self._diverged = self._went_on = False
+        self._draw(0)
         if not self._drawn[1]:
             raise TrainingError(
                 f"none of the {len(self.examples)} training questions can be used as they are",
@@ -124,6 +124,14 @@ class Trainer:
             self._gradients([[groups[i] for i in batch]])
         return self.schedule.accumulate_batches * (time.perf_counter() - started) / len(chosen)
 
+    def _draw(self, number: int) -> None:
+        self._drawn: tuple[int, list[Any], list[list[int]]] = (
+            number,
+            [],
+            [],
+        )  # never those of two epochs in memory
+        self._drawn = (number, *self.epoch(number))
+
     def epoch(self, number: int) -> tuple[list[Any], list[list[int]]]:
         """Groups and batches of one epoch, a function of the seed and ``number`` alone."""
         rng = np.random.default_rng([self.schedule.seed, number])
@@ -136,7 +144,7 @@ class Trainer:
         steps = self.steps
         self.folder.mkdir(parents=True, exist_ok=True)
         if resume:
-            self._resume()
+            self.go_on()
         elif self.workers.first:
             # That of an earlier run: a resumption must not take it for its own.
             self._last.unlink(missing_ok=True)
@@ -188,8 +196,7 @@ class Trainer:
         """The batches of the next step."""
         number, at = divmod(self.step, self.steps_per_epoch)
         if number != self._drawn[0]:
-            self._drawn = (number, [], [])  # the groups of two epochs are never in memory together
-            self._drawn = (number, *self.epoch(number))
+            self._draw(number)
         _, groups, batches = self._drawn
         count = self.schedule.accumulate_batches
         # The number of unusable examples can differ by a few between epochs: wrap, never fail.
@@ -306,8 +313,15 @@ class Trainer:
         if self.workers.first:
             self._state().write(self._last)
 
-    def _resume(self) -> None:
-        """Go on from the last checkpoint, where there is one, and report from where."""
+    def go_on(self) -> None:
+        """Take up the state of the last checkpoint, where there is one, and report from where; once is enough.
+
+        Raises:
+            TrainingError: it is that of another run.
+        """
+        if self._went_on:
+            return
+        self._went_on = True
         if not self.begun:
             self.report({"goes_on": f"from the beginning: no checkpoint{elsewhere(self.folder)}"})
             return

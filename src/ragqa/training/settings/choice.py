@@ -1,9 +1,9 @@
 """The settings of ``finetune choice``."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ragqa import pretrained
 from ragqa.choices import PASSAGE_ONCE, Once
@@ -43,6 +43,14 @@ class ChoiceRun(HeadedRun):
         description="a passage is read without the question, once for all that is asked of it, or by_question: with "
         "it, once for all options; default: as the model does that it goes on from",
     )
+
+    @field_validator("passage_once", mode="before")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        """A misspelt name is no bad boolean."""
+        if isinstance(value, str) and value != "by_question":
+            raise ValueError(f"{value!r} is none of true, false, by_question")
+        return value
 
     def made_from(self) -> tuple[str, ...]:
         """The model to go on from, and the teachers."""

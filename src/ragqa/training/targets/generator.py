@@ -15,7 +15,7 @@ from ragqa.errors import TrainingError
 from ragqa.models.generator import Generator, is_writer, load_generator, load_writer_tokenizer
 from ragqa.models.placing import placed
 from ragqa.prompting import Prompter
-from ragqa.training.checking import refuse_given
+from ragqa.training import checking
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.objectives.generation import WritingGroup, WritingObjective
 from ragqa.training.pointing import MEASURES, pointer_task, with_others
@@ -30,7 +30,9 @@ _BATCH = 16
 
 def examples(run: GeneratorRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    if is_writer(backbone.resolve(run.backbone)):
+        return data.read_all(run.data, run.max_questions, run.split_seed, on_bad)
+    return checking.readable(run, on_bad)
 
 
 def task(run: GeneratorRun, split: Split, report: Report) -> Task:
@@ -42,7 +44,7 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
     """
     folder = backbone.resolve(run.backbone)
     if is_writer(folder):
-        refuse_given(
+        checking.refuse_given(
             run,
             run.for_decoders,
             f"{run.backbone} is a language model, which begins as it is, keeps its layers "
@@ -50,7 +52,7 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
             "an encoder as the backbone, or no such setting",
         )
         return _language_model(run, split, report, folder)
-    refuse_given(
+    checking.refuse_given(
         run,
         run.for_language_models,
         f"the backbone {run.backbone} only encodes, and its decoder is trained without it",
