@@ -1,5 +1,6 @@
 """The processes that ``torchrun`` started: each reads its part of every batch, and all keep the same weights."""
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Workers:
             return cls()
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group(_backend())
+            # Its threads, still running when the interpreter goes, would end the process with SIGABRT now and then.
+            atexit.register(torch.distributed.destroy_process_group)
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
     def refuse(self, what: str, accepted: str = "the same command without torchrun") -> None:
