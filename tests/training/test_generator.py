@@ -470,6 +470,9 @@ def test_what_a_language_model_does_not_heed_is_refused(
         run = described(tmp_path, base[1], [questions], **{name: value})
         with pytest.raises(TrainingError, match=f"{name} = {value}: .* is a language model"):
             finetune(run, resume=False, report=lambda _: None)
+    run = described(tmp_path, base[1], [questions], reward_share=0.3)
+    with pytest.raises(TrainingError, match=r"reward_share = 0\.3: there is no reward"):
+        finetune(run, resume=False, report=lambda _: None)
 
 
 def test_a_prompt_never_takes_more_places_than_the_model_has(base: tuple[str, Path], tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def task(run: GeneratorRun, split: Split, report: Report) -> Task:
             "and is stored by transformers",
             "an encoder as the backbone, or no such setting",
         )
+        if run.reward is None:
+            checking.refuse_given(run, ("reward_share",), "there is no reward", "reward: f1 or rouge_l")
         return _language_model(run, split, report, folder)
     checking.refuse_given(
         run,
