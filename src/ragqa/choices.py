@@ -49,7 +49,7 @@ def option_windows(
     head = option_segment(windower, question, option)
     return [
         Window(np.concatenate([head, piece.ids]), len(head) + 1, piece.first, piece.length)
-        for piece in passage_pieces(windower, text, question if passage_once == "by_question" else None)
+        for piece in passage_pieces(windower, text, [question] if passage_once == "by_question" else [])
     ]
 
 
@@ -67,10 +67,10 @@ class Piece:
     length: int
 
 
-def passage_pieces(windower: Windower, text: Ints, question: Ints | None = None) -> list[Piece]:
-    """[SEP] text… [SEP], or [SEP] text… [SEP] question [SEP], for each piece of ``text`` (T,); pieces overlap."""
+def passage_pieces(windower: Windower, text: Ints, questions: Sequence[Ints] = ()) -> list[Piece]:
+    """[SEP] text… [SEP] question [SEP] … for each piece of ``text`` (T,); pieces overlap."""
     sep = [windower.sep_id]
-    behind = sep if question is None else [*sep, *question[-MAX_QUERY_TOKENS:], *sep]
+    behind = np.concatenate([sep, *(np.append(q[-MAX_QUERY_TOKENS:], sep) for q in questions)])
     room = PIECE_TOKENS + 1 - len(behind)
     starts = range(0, max(1, len(text) - windower.overlap_tokens), room - windower.overlap_tokens)
     cut = [(first, text[first : first + room]) for first in starts]

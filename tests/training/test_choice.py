@@ -295,7 +295,7 @@ def test_a_question_stands_behind_each_piece_of_a_passage_that_is_read_with_it(
 ) -> None:
     monkeypatch.setattr(choices, "PIECE_TOKENS", 14)
     tokenizer = load_tokenizer(small_bert)
-    objective = SharedPassageObjective(tokenizer, by_question=True)
+    objective = SharedPassageObjective(tokenizer, behind=1)
     objective.windower = Windower.of(tokenizer, overlap_tokens=4)
     text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     passage = Passage("a", 0, len(text), text)
@@ -318,6 +318,41 @@ def test_a_question_stands_behind_each_piece_of_a_passage_that_is_read_with_it(
     ]
 
 
+def test_questions_of_a_passage_may_stand_behind_it_together(small_bert: Path) -> None:
+    tokenizer = load_tokenizer(small_bert)
+    objective = SharedPassageObjective(tokenizer, behind=2)
+    passage = Passage("a", 0, 8, "one two.")
+    asked = [
+        Example(Query(f"{word}?", word, ("six", "no")), (), (passage,), choice=0)
+        for word in ("who", "when", "why")
+    ]
+    objective.prepare(asked)
+    groups = [g for e in asked if (g := objective.group(e, np.random.default_rng(0))) is not None]
+    texts = [[tokenizer.decode(list(p), skip_special_tokens=False) for p in g.pieces] for g in groups]
+    assert texts == [["[SEP] one two. [SEP] who? [SEP] when? [SEP]"], ["[SEP] one two. [SEP] why? [SEP]"]]
+    assert [len(g.examples) for g in groups] == [2, 1]
+
+
+def test_questions_stand_together_in_training_and_are_judged_one_by_one(
+    tmp_path: Path, tiny_bert: Path, places: Path
+) -> None:
+    more = {"validation_documents": 2, "test_documents": 0, "passage_once": "by_question"}
+    run = load_run(described(tmp_path, tiny_bert, places, questions_together=3, **more), ChoiceRun)
+    task = prepare(run, lambda _: None).task
+    model = task.model.eval()
+    asked = list(task.training[:6])
+    alone = SharedPassageObjective(load_tokenizer(tiny_bert), behind=1)
+    apart = dict(zip(map(id, asked), (scores for _, scores in judged(model, alone, asked)), strict=True))
+    task.objective.prepare(asked)
+    groups = [g for e in asked if (g := task.objective.group(e, np.random.default_rng(0))) is not None]
+    assert max(len(g.examples) for g in groups) == 3
+    assert 0 <= task.validate(model) <= 1
+    for example, scores in judged(model, alone, asked):
+        assert scores == pytest.approx(apart[id(example)], abs=1e-5)
+    with pytest.raises(ConfigError, match="questions_together is for passage_once: by_question"):
+        load_run(described(tmp_path, tiny_bert, places, questions_together=2, passage_once=True), ChoiceRun)
+
+
 @pytest.mark.parametrize("once", [True, "by_question"])
 def test_only_by_question_a_passage_is_read_with_the_question_in_mind(small_bert: Path, once: Once) -> None:
     """What a segment without the question finds in the passage depends on the question only if that is read with it."""
@@ -327,7 +362,7 @@ def test_only_by_question_a_passage_is_read_with_the_question_in_mind(small_bert
     text, option = np.arange(2000, 2020), np.arange(3000, 3004)
     states = []
     for question in (np.array([4000, 4001]), np.array([5000, 5001])):
-        (piece,) = choices.passage_pieces(windower, text, question if once == "by_question" else None)
+        (piece,) = choices.passage_pieces(windower, text, [question] if once == "by_question" else [])
         segment = choices.option_segment(windower, question[:0], option)
         with torch.inference_mode():
             (score,) = model(lay_out([piece.ids], [[segment]]))

@@ -72,14 +72,15 @@ class SharedPassageObjective(OptionsObjective):
     """A group is a passage with what is asked of it, made for the first example on it; there is none for the others.
 
     Args:
-        by_question: it is a passage with one question, which is read with it.
+        behind: so many questions at most, which stand behind the passage and are read with it, make a group; with none
+            behind it the limit is ``QUESTIONS``.
     """
 
     by_group = False
 
-    def __init__(self, tokenizer: Tokenizer, *, by_question: bool = False, **options: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, behind: int = 0, **options: Any) -> None:
         super().__init__(tokenizer, **options)
-        self._by_question = by_question
+        self._behind = behind
         # By the id of its first example, which it holds: nothing else can have that id.
         self._groups: dict[int, OptionsGroup] = {}
 
@@ -90,20 +91,20 @@ class SharedPassageObjective(OptionsObjective):
         for example in examples:
             self._groups.pop(id(example), None)  # in another group, when it was prepared with others
             if example.choice is not None:
-                shared = example.positives and not self._by_question
-                place = example.positives[0] if shared else example
+                place = example.positives[0] if example.positives else example
                 by_passage.setdefault(place, []).append(example)
+        size = self._behind or QUESTIONS
         for mine in by_passage.values():
-            for at in range(0, len(mine), QUESTIONS):
-                self._groups[id(mine[at])] = self._of(mine[at : at + QUESTIONS])
+            for at in range(0, len(mine), size):
+                self._groups[id(mine[at])] = self._of(mine[at : at + size])
 
     def _of(self, examples: Sequence[Example]) -> OptionsGroup:
         read = examples[0].positives[:1]
         text = self._known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
-        question = self._known[examples[0].query.text] if self._by_question else None
+        behind = [self._known[e.query.text] for e in examples[: self._behind]]
         return OptionsGroup(
             tuple(examples),
-            tuple(piece.ids for piece in passage_pieces(self.windower, text, question)),
+            tuple(piece.ids for piece in passage_pieces(self.windower, text, behind)),
             tuple(self._segments(e.query.text, e.query.choices) for e in examples),
             tuple(int(e.choice or 0) for e in examples),
         )

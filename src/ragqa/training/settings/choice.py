@@ -52,6 +52,14 @@ class ChoiceRun(HeadedRun):
             raise ValueError(f"{value!r} is none of true, false, by_question")
         return value
 
+    questions_together: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="of a passage, that stand behind it at once in training, with passage_once: by_question; when "
+        "asked it is one",
+    )
+
     def made_from(self) -> tuple[str, ...]:
         """The model to go on from, and the teachers."""
         return (*super().made_from(), *self.teachers)
@@ -60,6 +68,8 @@ class ChoiceRun(HeadedRun):
     def _a_passage_read_once(self) -> Self:
         if self.passage_once and self.tuning.name == "prompt":
             raise ValueError("passage_once is not for tuning prompt: its vectors stand before a whole row")
+        if self.questions_together > 1 and self.passage_once in (True, False):
+            raise ValueError("questions_together is for passage_once: by_question, which it makes quicker")
         return self
 
     def settled(self) -> Self:

@@ -77,15 +77,21 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     model.read_passages(once=run.passage_once or False)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective = _objective(
-        model, tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
+        model,
+        tokenizer,
+        run.questions_together,
+        smoothing=run.label_smoothing,
+        lessons=told,
+        teacher_share=run.teacher_share,
     )
+    judging = _objective(model, tokenizer)  # one question at a time, as it will be asked
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
         model,
         objective,
         split.training,
         "accuracy",
-        lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, objective, validation)])),
+        lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, judging, validation)])),
         goes_on=goes_on(ChoiceModel, run),
         save=lambda folder, tensors, best: store(
             ChoiceModel,
@@ -98,8 +104,8 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
                 **({PASSAGE_ONCE: model.passage_once} if model.passage_once else {}),
             },
         ),
-        finish=partial(_finish, objective, split.validation, report),
-        compare=lambda folder: _compare(run, objective, split.test, folder),
+        finish=partial(_finish, judging, split.validation, report),
+        compare=lambda folder: _compare(run, judging, split.test, folder),
     )
 
 
@@ -136,10 +142,13 @@ def scoring(model: ChoiceModel, folder: Path) -> OptionsObjective:
     return _objective(model, load_tokenizer(backbone_of(folder)))
 
 
-def _objective(model: ChoiceModel, tokenizer: Tokenizer, **options: Any) -> OptionsObjective:
+def _objective(
+    model: ChoiceModel, tokenizer: Tokenizer, together: int = 1, **options: Any
+) -> OptionsObjective:
     if not model.passage_once:
         return ChoiceObjective(tokenizer, **options)
-    return SharedPassageObjective(tokenizer, by_question=model.passage_once == "by_question", **options)
+    behind = together if model.passage_once == "by_question" else 0
+    return SharedPassageObjective(tokenizer, behind=behind, **options)
 
 
 def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
