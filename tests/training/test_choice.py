@@ -333,6 +333,21 @@ def test_questions_of_a_passage_may_stand_behind_it_together(small_bert: Path) -
     assert [len(g.examples) for g in groups] == [2, 1]
 
 
+def test_long_questions_leave_room_for_the_text(small_bert: Path) -> None:
+    tokenizer = load_tokenizer(small_bert)
+    objective = SharedPassageObjective(tokenizer, behind=16)
+    passage = Passage("a", 0, 2000, "one " * 500)
+    asked = [
+        Example(Query("who " * (60 + n), str(n), ("six", "no")), (), (passage,), choice=0) for n in range(16)
+    ]
+    objective.prepare(asked)
+    groups = [g for e in asked if (g := objective.group(e, np.random.default_rng(0))) is not None]
+    assert [len(g.examples) for g in groups] == [3] * 5 + [1]  # of 61 to 65 tokens, 239 in all
+    for group in groups:
+        assert all(len(piece) <= 480 for piece in group.pieces)
+        assert sum(map(len, group.pieces)) > 500
+
+
 def test_questions_stand_together_in_training_and_are_judged_one_by_one(
     tmp_path: Path, tiny_bert: Path, places: Path
 ) -> None:

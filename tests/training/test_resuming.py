@@ -25,7 +25,7 @@ def checkpoint(**position: Any) -> Checkpoint:
         "schedule": Schedule().model_dump(),
         "identity": {
             "dropout": 0.1,
-            "mining": {"first_rank": 1, "last_rank": 50},
+            "tuning": {"name": "lora", "alpha": 64},
             "names": ["a"],
             "data": "mine",
             "models": ["mine"],
@@ -35,6 +35,12 @@ def checkpoint(**position: Any) -> Checkpoint:
     moments = {"encoder.w": {"step": torch.tensor(3.0), "exp_avg": torch.zeros(3, 2)}, "head.b": {}}
     average = {name: weight + 1 for name, weight in weights.items()}
     return Checkpoint(Position(**{**values, **position}), weights, average, moments)
+
+
+def replaced(**values: Any) -> Checkpoint:
+    """One of a run with other settings; None for one that is not given."""
+    identity = {**(checkpoint().position.identity or {}), **values}
+    return checkpoint(identity={name: value for name, value in identity.items() if value is not None})
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
@@ -113,14 +119,16 @@ def test_another_schedule_is_refused_with_all_that_differs(
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (checkpoint(identity={"dropout": 0.2, "data": "other"}), "settings: dropout 0.2 there, 0.1 here"),
-        (checkpoint(identity={"dropout": 0.1, "data": "other", "models": ["other"]}), "data and models"),
-        (checkpoint(identity={"data": "other"}), "data"),
+        (replaced(dropout=0.2, data="other"), "settings: dropout 0.2 there, 0.1 here"),
+        (replaced(data="other", models=["other"]), "data and models"),
+        (replaced(data="other"), "data"),
+        (replaced(dropout=None), "settings: dropout by default there, 0.1 here"),
+        (replaced(layers=3), "settings: layers 3 there, by default here"),
         (
-            checkpoint(identity={"dropout": 0.1, "mining": {"first_rank": 1, "last_rank": 60}}),
-            "settings: mining.last_rank 60 there, 50 here",
+            replaced(tuning={"name": "lora", "rank": 8}),
+            "settings: tuning.rank 8 there, by default here; tuning.alpha by default there, 64 here",
         ),
-        (checkpoint(identity={"names": [*"abcdefghij"]}), "settings: names 10 named there, ['a'] here"),
+        (replaced(names=[*"abcdefghijk"]), "settings: names ['b', 'c', 'd'] there, [] here"),
         (replace(checkpoint(), weights={}), "weights"),
     ],
 )

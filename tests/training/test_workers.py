@@ -67,6 +67,7 @@ workers.sum_gradients([both, one, none])
 found = [parameter.grad.tolist() for parameter in (both, one, none)]
 line = f"{found} {workers.sum(workers.rank + 0.5)} {workers.from_first(workers.rank + 7.0)}\\n"
 os.write(1, line.encode())  # in one piece: print of two processes may mix
+workers.leave()
 """
 
 

@@ -3,9 +3,12 @@
 import shlex
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ragqa.training.workers import Workers
 
 app = typer.Typer(help="Train a model on labelled questions.", no_args_is_help=True)
 
@@ -209,16 +212,24 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None) -> None:
-    """Train, and print the comparison and how the model is used."""
+    """Train, and print the comparison and how the model is used; of several processes this may be one."""
+    from ragqa.training.workers import Workers
+
+    workers = Workers.joined()
+    _train_as(workers, run, usage, resume, dry_run, tries)
+    workers.leave()
+
+
+def _train_as(
+    workers: "Workers", run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None
+) -> None:
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.models.loading import quieten
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import plan_search, settled, table
-    from ragqa.training.workers import Workers
 
     quieten()
-    first = Workers.joined().first
     with closing(TrainingView()) as view:
         if dry_run:
             if tries is None:
@@ -227,9 +238,9 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
                 plan_search(run, tries, view.show)
             return
         run, tried = settled(run, tries, view.show, resume=resume)
-        for line in table(tried, "validation score") if tried and first else ():
+        for line in table(tried, "validation score") if tried and workers.first else ():
             typer.echo(line)
-        if not first:  # one process records and prints for all
+        if not workers.first:  # one process records and prints for all
             finetune(run, resume=resume, report=view.show)
             return
         with recording(view.show, resume=resume)(run.output) as report:

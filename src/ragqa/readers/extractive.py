@@ -98,7 +98,7 @@ class ExtractiveReader:
 
     def is_lexical(self, query: Query) -> bool:
         """Whether a query is answered by the best sentence, without the network."""
-        return self.network.literacy.is_foreign(query.text)
+        return not self.network.literacy.understands(query.text)
 
     def candidate(
         self, query: Query, hits: Sequence[Hit], reading: Reading | None, retrieval_weight: float

@@ -122,7 +122,7 @@ class CrossEncoderReranker:
 
     def _lay_out(self, query: Query, hits: Sequence[Hit]) -> "_Asked":
         """The windows of the candidates that are read, as many as the budget allows, two at least."""
-        if self._literacy.is_foreign(query.text):
+        if not self._literacy.understands(query.text):
             return _Asked([], [], 0)
         passages = [hit.passage for hit in hits[: self.candidates]]
         make = _as_pairs if self._is_whole else lay_out

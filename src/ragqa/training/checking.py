@@ -20,8 +20,13 @@ LEAST = 20
 WORTHWHILE = 200
 
 
-def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
-    """The questions of ``run.data`` without those that are foreign to ``run.backbone`` (see ``literacy``).
+def readable(
+    run: Run, on_bad: Callable[[DataError], None], reads: Callable[[Literacy, str], bool] = Literacy.reads
+) -> list[Example]:
+    """The questions of ``run.data`` that a model on ``run.backbone`` can read.
+
+    Args:
+        reads: by which rule, that of asking: no question is trained that is never asked.
 
     Raises:
         DataError: none is left.
@@ -37,7 +42,7 @@ def readable(run: Run, on_bad: Callable[[DataError], None]) -> list[Example]:
     }
     found = []
     for example in examples:
-        if literacy.is_foreign(example.query.text):
+        if is_han(example.query.text) and not reads(literacy, example.query.text):
             on_bad(DataError(f"{_name(example)} has {why}", **help_))
         else:
             found.append(example)

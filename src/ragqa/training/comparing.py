@@ -20,6 +20,8 @@ from ragqa.training.settings import Run
 from ragqa.training.task import Report
 from ragqa.training.workers import Workers
 
+_SMALLER = "smaller batches, if the memory was too small"
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -72,24 +74,33 @@ def _in_own_process(run: Run, name: str, report: Report) -> Tuned:
     child.start()
     telling.close()
     try:
-        while isinstance(said := heard.recv(), dict):
+        while isinstance(said := _heard(heard), dict):
             report(said)
-    except (EOFError, OSError):  # it ended between two messages, or within one
-        child.join()
-        if (child.exitcode or 0) >= 0:  # an error of ours, whose traceback it has printed
-            raise RuntimeError(f"the process that trained {name} failed") from None
-        raise TrainingError(
-            f"the process that trained {name} was ended by signal {-(child.exitcode or 0)}",
-            accepted="one that lives to its end",
-            next_step="smaller batches, if the memory was too small",
-        ) from None
+    except BaseException:  # nobody listens any more
+        child.terminate()
+        raise
     finally:
-        child.terminate()  # it has told all, or nobody listens any more
         child.join()
     if isinstance(said, RagqaError):
         raise said
+    if said is None and (child.exitcode or 0) > 0:  # an error of ours, whose traceback it has printed
+        raise RuntimeError(f"the process that trained {name} failed")
+    if said is None:
+        raise TrainingError(
+            f"the process that trained {name} was ended by signal {-(child.exitcode or 0)}",
+            accepted="one that lives to its end",
+            next_step=_SMALLER,
+        )
     tuned: Tuned = said
     return tuned
+
+
+def _heard(telling: Connection) -> Any:
+    """The next that the process tells; None where it ended between two messages, or within one."""
+    try:
+        return telling.recv()
+    except (EOFError, OSError):
+        return None
 
 
 def _train(run: Run, name: str, telling: Connection) -> None:
@@ -100,6 +111,13 @@ def _train(run: Run, name: str, telling: Connection) -> None:
         telling.send(_tuned(run, name, telling.send))
     except RagqaError as fault:
         telling.send(fault)
+    except (MemoryError, RuntimeError) as fault:
+        if not isinstance(fault, MemoryError) and "memory" not in str(
+            fault
+        ):  # as torch says it, of a CPU and of a GPU
+            raise
+        short = str(fault).partition("\n")[0] or "the memory is too small"
+        telling.send(TrainingError(short, accepted="a run that fits into memory", next_step=_SMALLER))
 
 
 def _tuned(run: Run, name: str, report: Report) -> Tuned:

@@ -21,13 +21,15 @@ _FREE = frozenset({"checkpoint_minutes", "validate_steps"})
 _DIGESTS = ("data", "models")
 """What of the identity of a run nobody could read."""
 
+_DEFAULT = "by default"
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a run is, and which run it is.
 
     Attributes:
-        identity: each setting, and digests of ``data`` and ``models``; None where nothing is said.
+        identity: each setting that is not the default, and digests of ``data`` and ``models``; or nothing at all.
         diverged: whether the loss of the next step is no number.
     """
 
@@ -102,30 +104,34 @@ class Checkpoint:
             raise _another(
                 path, f"another schedule: {'; '.join(told)}", "the schedule that the run began with"
             )
-        stored, mine = there.identity or {}, here.identity or {}
+        stored, mine = there.identity, here.identity
+        if stored is None or mine is None:
+            stored = mine = {}
         if told := _differing(stored, mine, _DIGESTS):
             raise _another(path, f"other settings: {'; '.join(told)}", "the settings that the run began with")
-        others = [name for name in _DIGESTS if name in stored and stored[name] != mine.get(name)]
+        others = [name for name in _DIGESTS if stored.get(name) != mine.get(name)]
         if others or self.weights.keys() != own.weights.keys():
             raise _another(path, f"other {' and '.join(others) or 'weights'}", "the run that it belongs to")
 
 
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Container[str]) -> list[str]:
-    """What both say, and say differently."""
+    """What the two do not say alike; what only one says is the default of the other."""
     found: list[str] = []
-    for key, value in here.items():
-        if key not in there or there[key] == value or key in free:
+    for key in {**there, **here}:
+        left, right = there.get(key, _DEFAULT), here.get(key, _DEFAULT)
+        if left == right or key in free:
             continue
-        if isinstance(value, Mapping) and isinstance(there[key], Mapping):
-            found += (f"{key}.{told}" for told in _differing(there[key], value, ()))
-        else:
-            found.append(f"{key} {_short(there[key])} there, {_short(value)} here")
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += (f"{key}.{told}" for told in _differing(left, right, ()))
+            continue
+        if isinstance(left, list) and isinstance(right, list):  # documents may be named by the hundred
+            apart = (
+                [one for one in left if one not in right][:3],
+                [one for one in right if one not in left][:3],
+            )
+            left, right = apart if any(apart) else (left[:3], right[:3])
+        found.append(f"{key} {left} there, {right} here")
     return found
-
-
-def _short(value: Any) -> str:
-    """Documents may be named by the hundred."""
-    return f"{len(value)} named" if isinstance(value, list) and len(value) > 9 else str(value)
 
 
 def _another(path: Path, how: str, accepted: str) -> TrainingError:

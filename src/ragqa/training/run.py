@@ -216,14 +216,12 @@ def _target(run: Run) -> Any:
 def _identity(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on: its settings, its data and its models, but not where they lie."""
     apart = dict.fromkeys(("data", "output", "schedule", "backbone", "start_from", "teachers"), True)
-    models = [
-        backbone.digest(backbone.resolve(run.backbone)),
-        *(pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in run.made_from()),
-    ]
+    earlier = getattr(run, "start_from", None)
+    made_from = [pretrained.base_digest(pretrained.folder_of(run.target, name)) for name in run.made_from()]
     return {
-        **run.model_dump(mode="json", exclude={**apart, "mining": {"config"}}),
+        **run.model_dump(mode="json", exclude={**apart, "mining": {"config"}}, exclude_defaults=True),
         "data": content_digest(run.files()),
-        "models": models,
+        "models": [backbone.digest(backbone.resolve(run.backbone)), earlier is not None, *made_from],
     }
 
 

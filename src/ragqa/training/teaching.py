@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from ragqa import durable
-from ragqa.choices import option_windows, token_ids
+from ragqa.choices import PASSAGE_ONCE, Once, option_windows, token_ids
 from ragqa.config import Config
 from ragqa.devices import cache_folder
 from ragqa.errors import TrainingError
@@ -78,9 +78,15 @@ def lessons(
 def _place(asked: Sequence[Example], folders: Sequence[Path], other_options: int, seed: int) -> Path:
     """Where the lessons of these questions by these teachers are kept."""
     questions = [(e.query.text, e.query.choices) for e in asked]
-    identity = [questions, [base_digest(folder) for folder in folders], other_options, seed, _NEAR]
+    teachers = [[base_digest(folder), _once(folder)] for folder in folders]
+    identity = [questions, teachers, other_options, seed, _NEAR]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
     return cache_folder() / "lessons" / f"{key}.json"
+
+
+def _once(folder: Path) -> Once:
+    once: Once = stored_config(folder).get(PASSAGE_ONCE, False)
+    return once
 
 
 def _kept(path: Path) -> list[Lesson] | None:
@@ -157,7 +163,7 @@ def _scores(folder: Path, questions: Sequence[str], options: Sequence[Sequence[s
     ids = dict(zip(texts, token_ids(tokenizer, texts), strict=True))
     nothing = np.zeros(0, dtype=np.int64)
     windows = [
-        option_windows(windower, ids[question], ids[option], nothing)[0]
+        option_windows(windower, ids[question], ids[option], nothing, passage_once=_once(folder))[0]
         for question, mine in zip(questions, options, strict=True)
         for option in mine
     ]

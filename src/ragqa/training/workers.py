@@ -1,6 +1,5 @@
 """The processes that ``torchrun`` started: each reads its part of every batch, and all keep the same weights."""
 
-import atexit
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -49,9 +48,15 @@ class Workers:
             return cls()
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group(_backend())
-            # Its threads, still running when the interpreter goes, would end the process with SIGABRT now and then.
-            atexit.register(torch.distributed.destroy_process_group)
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    def leave(self) -> None:
+        """Part from the others, when all is done; threads that ran on would end the process with SIGABRT now and then.
+
+        Not after a fault: the others may wait in a sum, and so would this one.
+        """
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
     def refuse(self, what: str, accepted: str = "the same command without torchrun") -> None:
         """Refuse several processes where one has to do it all.

@@ -3,7 +3,7 @@
 A batch has a small part of the tokens that it would have with a passage in every row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ragqa.choices import option_segment, passage_pieces
+from ragqa.choices import PIECE_TOKENS, option_segment, passage_pieces
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.shared_passage import SharedPassages, lay_out
 from ragqa.training.objectives.choice import (
@@ -23,10 +23,13 @@ from ragqa.training.objectives.choice import (
     taught_of,
 )
 from ragqa.types import Example, Passage
-from ragqa.windows import Ints
+from ragqa.windows import MAX_QUERY_TOKENS, Ints
 
 QUESTIONS = 16
 """In a group, at most: of a passage with more there are several groups."""
+
+MOST_BEHIND = PIECE_TOKENS // 2
+"""Tokens of questions behind a passage: the other half is for its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,22 @@ class SharedPassageObjective(OptionsObjective):
             if example.choice is not None:
                 place = example.positives[0] if example.positives else example
                 by_passage.setdefault(place, []).append(example)
-        size = self._behind or QUESTIONS
         for mine in by_passage.values():
-            for at in range(0, len(mine), size):
-                self._groups[id(mine[at])] = self._of(mine[at : at + size])
+            for few in self._together(mine):
+                self._groups[id(few[0])] = self._of(few)
+
+    def _together(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
+        """Those on one passage that make a group: not too many, and behind it not too long."""
+        few: list[Example] = []
+        room = MOST_BEHIND
+        for example in examples:
+            tokens = min(len(self._known[example.query.text]), MAX_QUERY_TOKENS) + 1
+            if few and (len(few) == (self._behind or QUESTIONS) or (self._behind and tokens > room)):
+                yield few
+                few, room = [], MOST_BEHIND
+            few.append(example)
+            room -= tokens
+        yield few
 
     def _of(self, examples: Sequence[Example]) -> OptionsGroup:
         read = examples[0].positives[:1]

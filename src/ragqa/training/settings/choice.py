@@ -74,15 +74,17 @@ class ChoiceRun(HeadedRun):
 
     def settled(self) -> Self:
         """With ``passage_once`` as the model has it that this goes on from."""
-        if self.passage_once is not None or self.start_from is None:
+        if self.passage_once is not None:
             return self
-        config = pretrained.stored_config(pretrained.folder_of(self.target, self.start_from))
-        once = config.get("kind") == self.target and config.get(PASSAGE_ONCE, False)
-        return self.changed(passage_once=once) if once else self
+        folder = None if self.start_from is None else pretrained.folder_of(self.target, self.start_from)
+        config = {} if folder is None else pretrained.stored_config(folder)
+        once = config.get(PASSAGE_ONCE, False) if config.get("kind") == self.target else False
+        return self.changed(passage_once=once) if once or self.questions_together > 1 else self
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """A group has a row for each option, or with ``passage_once: true`` all that is asked of a passage."""
-        batch = 4 if self.passage_once is True else 16 if questions >= 2000 else 8
+        """A group has a row for each option, or all that is asked of a passage, or some of it."""
+        several = self.passage_once is True or self.questions_together > 1
+        batch = 4 if several else 16 if questions >= 2000 else 8
         return Schedule(
             epochs=3 if questions < 50_000 else 1,
             patience=3,

@@ -10,6 +10,7 @@ from ragqa.config import Config
 from ragqa.data import distinct_passages
 from ragqa.data.faults import OnBad
 from ragqa.errors import DataError, TrainingError
+from ragqa.literacy import Literacy
 from ragqa.models.placing import placed
 from ragqa.models.span import SpanModel, load_span
 from ragqa.training import checking
@@ -47,7 +48,7 @@ def examples(run: ReaderRun, on_bad: OnBad) -> list[Example]:
             accepted="questions in Chinese",
             next_step="leave it out, and the shipped confidence of Chinese answers stays",
         )
-    return checking.readable(run, on_bad)
+    return checking.readable(run, on_bad, Literacy.understands)
 
 
 def task(run: ReaderRun, split: Split, report: Report) -> Task:

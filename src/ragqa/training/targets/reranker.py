@@ -13,6 +13,7 @@ from ragqa import backbone, data
 from ragqa.data.faults import OnBad
 from ragqa.evaluation.choosing import as_good, smoothed
 from ragqa.evaluation.retrieval import Measure, ndcg, recall
+from ragqa.literacy import Literacy
 from ragqa.models.pair import PairModel
 from ragqa.models.placing import placed
 from ragqa.rerankers.cross_encoder import FITTED, Mixture, combined, fitted_mixture
@@ -36,7 +37,7 @@ _BATCH = 32
 
 def examples(run: RerankerRun, on_bad: OnBad) -> list[Example]:
     """The questions of ``run.data``."""
-    return checking.readable(run, on_bad)
+    return checking.readable(run, on_bad, Literacy.understands)
 
 
 def task(run: RerankerRun, split: Split, report: Report) -> Task:
