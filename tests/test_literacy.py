@@ -53,7 +53,7 @@ def test_chinese_is_read_where_the_vocabulary_holds_enough_of_it(
 
 
 @pytest.mark.parametrize("kind", [of_words, of_bytes])
-def test_one_chinese_word_in_an_english_question_is_read_and_not_understood(
+def test_one_chinese_word_is_read_and_not_understood(
     kind: Callable[[Iterable[str]], Tokenizer],
 ) -> None:
     english = ENGLISH.split() if kind is of_words else []
