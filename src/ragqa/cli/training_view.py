@@ -100,5 +100,7 @@ def comparison_lines(comparison: "Comparison | None") -> list[str]:
     if comparison.confusion is not None:
         from ragqa.evaluation.classes import table
 
-        lines += ["".join(f"{cell:>11}" for cell in row) for row in table(comparison.confusion)]
+        rows = table(comparison.confusion)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines += ["  ".join(map(str.rjust, row, widths)) for row in rows]
     return lines

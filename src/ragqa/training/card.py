@@ -9,6 +9,8 @@ from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
 from ragqa.training.splitting import Split, document_of
 
+_NAMES = {"choice": "choice model", "pretrain": "pre-trained backbone"}
+
 _SHARED = {"data", "output", "backbone", "tuning", "continual", "freeze", "dropout", "schedule"}
 """Settings that have a row of their own, or say nothing about the model."""
 
@@ -32,11 +34,14 @@ def model_card(
         "optimiser": f"{schedule.optimizer}, learning rate {schedule.learning_rate:g} "
         f"(head {schedule.head_learning_rate:g}), "
         f"weight decay {schedule.weight_decay:g}, dropout {run.dropout:g}{averaged}",
-        "settings": ", ".join(f"{name} {_short(value)}" for name, value in own.items() if value is not None),
+        "settings": ", ".join(
+            f"{name} {_short(value)}" for name, value in own.items() if value not in (None, [])
+        ),
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
-    return f"# A {run.target} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(run, split, comparison)}"
+    name = _NAMES.get(run.target, run.target)
+    return f"# A {name} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(run, split, comparison)}"
 
 
 def _short(value: object) -> object:
