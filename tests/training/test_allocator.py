@@ -8,7 +8,7 @@ import pytest
 _SCRIPT = """
 import re
 from pathlib import Path
-from ragqa.training.allocator import freed_memory_kept
+from ragqa.training.allocator import freed_memory_kept, give_back
 import torch
 
 def resident():
@@ -22,15 +22,19 @@ def used():
 before = resident()
 with freed_memory_kept() as kept:
     inside = used()
-print(kept, inside - before, resident() - before)
+    give_back()
+    between = resident()
+    used()
+print(kept, inside - before, between - before, resident() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
-def test_freed_memory_is_kept_inside_and_given_back_at_the_end() -> None:
+def test_freed_memory_is_kept_inside_and_given_back_when_asked_and_at_the_end() -> None:
     child = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True)
-    kept, inside, after = child.stdout.split()
+    kept, inside, between, after = child.stdout.split()
     if kept == "False":
         pytest.skip("this C library has no mallopt")
     assert int(inside) > 200
+    assert int(between) < 100
     assert int(after) < 100

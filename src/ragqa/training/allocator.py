@@ -9,6 +9,7 @@ import ctypes
 import ctypes.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """What mallopt(3) calls them."""
@@ -26,9 +27,8 @@ def freed_memory_kept() -> Iterator[bool]:
 
     Yields False where the C library has no ``mallopt`` (macOS, musl); nothing is changed then.
     """
-    name = ctypes.util.find_library("c")
-    library = ctypes.CDLL(name) if name else None
-    if library is None or not hasattr(library, "mallopt"):
+    library = _glibc()
+    if library is None:
         yield False
         return
     try:
@@ -36,6 +36,19 @@ def freed_memory_kept() -> Iterator[bool]:
     finally:
         _set(library, _USUAL)
         library.malloc_trim(0)
+
+
+def give_back() -> None:
+    """Give back what is free now: between blocks of ever other sizes the heap would grow for hours."""
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    name = ctypes.util.find_library("c")
+    library = ctypes.CDLL(name) if name else None
+    return library if library is not None and hasattr(library, "mallopt") else None
 
 
 def _set(library: ctypes.CDLL, settings: Mapping[int, int]) -> bool:
