@@ -359,7 +359,7 @@ def test_a_checkpoint_of_other_data_or_settings_is_refused(
         ({"hard_negatives": 3}, "other settings: hard_negatives 2 there, 3 here;"),
         (
             {"freeze": ["encoder."]},
-            r"other settings: freeze \['word_embeddings'\] there, \['encoder.'\] here;",
+            r"other settings: freeze by default there, \['encoder.'\] here;",
         ),
     ):
         run = load_run(described(tmp_path, tiny_bert, questions, **values), ReaderRun)
