@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragqa import checkpoints
-from ragqa.checkpoints import Storage
+from ragqa.protocols import Storage
 
 
 @settings(max_examples=50, deadline=None)

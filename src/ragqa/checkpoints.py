@@ -8,15 +8,14 @@ half the space of float16.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ragqa import durable
-
-Storage = Literal["float32", "float16", "int8"]
+from ragqa.protocols import Storage
 
 _SCALE = ".row_scale"
 

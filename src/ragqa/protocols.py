@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ Vectors = npt.NDArray[np.float32]
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+
+Storage = Literal["float32", "float16", "int8"]
+"""What matrices of a model are stored in; see ``checkpoints``."""
 
 Heard = Callable[[str], None]
 """Gets each piece of a text as it is written; may be given the empty piece, and ends the writing by raising."""

@@ -224,6 +224,6 @@ def test_a_setting_in_a_file_that_does_not_fit_is_named_with_its_section(
 
 def test_the_help_names_every_tuning() -> None:
     from ragqa import plugins
-    from ragqa.cli.finetune import TUNINGS
+    from ragqa.cli.finetune_options import TUNINGS
 
     assert sorted(TUNINGS) == plugins.names("tuning")

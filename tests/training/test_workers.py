@@ -56,18 +56,17 @@ _SUMMED = """
 import os
 import torch
 from torch import nn
-from ragqa.training.workers import Workers
+from ragqa.training.workers import together
 
-workers = Workers.joined()
-both, one, none = (nn.Parameter(torch.zeros(2)) for _ in range(3))
-both.grad = torch.tensor([1.0, 10.0]) * (workers.rank + 1)
-if workers.first:
-    one.grad = torch.ones(2)
-workers.sum_gradients([both, one, none])
-found = [parameter.grad.tolist() for parameter in (both, one, none)]
-line = f"{found} {workers.sum(workers.rank + 0.5)} {workers.from_first(workers.rank + 7.0)}\\n"
-os.write(1, line.encode())  # in one piece: print of two processes may mix
-workers.leave()
+with together() as workers:
+    both, one, none = (nn.Parameter(torch.zeros(2)) for _ in range(3))
+    both.grad = torch.tensor([1.0, 10.0]) * (workers.rank + 1)
+    if workers.first:
+        one.grad = torch.ones(2)
+    workers.sum_gradients([both, one, none])
+    found = [parameter.grad.tolist() for parameter in (both, one, none)]
+    line = f"{found} {workers.sum(workers.rank + 0.5)} {workers.from_first(workers.rank + 7.0)}\\n"
+    os.write(1, line.encode())  # in one piece: print of two processes may mix
 """
 
 

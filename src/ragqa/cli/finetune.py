@@ -3,76 +3,40 @@
 import shlex
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from ragqa.training.workers import Workers
+from ragqa.cli.finetune_options import (
+    TUNINGS,
+    Backbone,
+    Config,
+    Data,
+    DryRun,
+    Freeze,
+    HoldOut,
+    Output,
+    Resume,
+    Search,
+    StartFrom,
+    TrainTop,
+    Tuning,
+    described,
+    names_of,
+)
 
 app = typer.Typer(help="Train a model on labelled questions.", no_args_is_help=True)
-
-Config = Annotated[
-    Path | None, typer.Option("--config", help="YAML file that describes the run; --data alone needs none.")
-]
-TUNINGS = ("full", "lora", "adapter", "bitfit", "prompt")
 
 MERGED = ("reader", "reranker", "generator", "choice")
 
 COMPARED = ("reader", "retriever", "reranker", "generator", "choice")
 
-Data = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--data",
-        help="Labelled questions: JSON Lines, JSON in the form of SQuAD, a BEIR folder, for choice also CommonsenseQA, "
-        "RACE, instructions with options; may be given repeatedly.",
-    ),
-]
-Backbone = Annotated[
-    str | None, typer.Option("--backbone", help="The model to train: builtin, a folder, hf:OWNER/NAME.")
-]
-Tuning = Annotated[str | None, typer.Option("--tuning", help=f"Which weights train: {', '.join(TUNINGS)}.")]
-StartFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--start-from",
-        help="The model to go on from: builtin (the shipped one), reader (its encoder), a folder.",
-    ),
-]
-Freeze = Annotated[
-    str | None,
-    typer.Option(
-        "--freeze",
-        help="What stays as it is, in the place of word_embeddings: embeddings, layers.0-3, encoder; by commas.",
-    ),
-]
-TrainTop = Annotated[
-    int | None,
-    typer.Option("--train-top", min=0, help="Train so many of the last layers only, and the head."),
-]
-HoldOut = Annotated[
-    str | None,
-    typer.Option(
-        "--hold-out",
-        help="What judges the run: documents (the default), or questions about documents it saw.",
-    ),
-]
-Output = Annotated[Path | None, typer.Option("--output", help="Folder of the run (default: runs/TARGET).")]
-Search = Annotated[
-    int | None,
-    typer.Option("--search", min=2, help="First try so many learning rates on a slice, and take the best."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the data, tell what would happen, and stop.")]
+_ASK = 'ragqa ask "…" '
 
 
 @app.callback()
 def group() -> None:
     """Train a model on labelled questions."""
-
-
-_ASK = 'ragqa ask "…" '
 
 
 def _enrol(target: str, description: str, usage: str) -> None:
@@ -97,11 +61,11 @@ def _enrol(target: str, description: str, usage: str) -> None:
             "backbone": backbone,
             "start_from": start_from,
             "tuning": tuning,
-            "freeze": _names(freeze),
+            "freeze": names_of(freeze),
             "train_top": train_top,
             "hold_out": hold_out,
         }
-        _train(_run(target, data, config, output=output, **which), usage, resume, dry_run, search)
+        _train(described(target, data, config, output=output, **which), usage, resume, dry_run, search)
 
 
 _enrol(
@@ -135,12 +99,12 @@ def retriever(
     which = {
         "backbone": backbone,
         "tuning": tuning,
-        "freeze": _names(freeze),
+        "freeze": names_of(freeze),
         "train_top": train_top,
         "hold_out": hold_out,
         "both_sides": both_sides,
     }
-    run = _run("retriever", data, config, output=output, **which)
+    run = described("retriever", data, config, output=output, **which)
     whole = "ragqa index PATH --reembed --set encoder.model={model}"
     usage = whole if run.both_sides else _ASK + "--set encoder.query_model={model}"
     _train(run, usage, resume, dry_run, search)
@@ -188,7 +152,7 @@ def joint(
     from ragqa.training.recording import recording
 
     quieten()
-    run = _run("joint", data, config, output=output, index=index, rounds=rounds)
+    run = described("joint", data, config, output=output, index=index, rounds=rounds)
     with closing(TrainingView()) as view:
         if dry_run:
             plan_jointly(run, view.show)
@@ -206,31 +170,17 @@ def joint(
     typer.echo(_ASK + f"--set encoder.{encoder}={retriever} --set reader.model={reader}")
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """Names separated by commas."""
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None) -> None:
     """Train, and print the comparison and how the model is used; of several processes this may be one."""
-    from ragqa.training.workers import Workers
-
-    workers = Workers.joined()
-    _train_as(workers, run, usage, resume, dry_run, tries)
-    workers.leave()
-
-
-def _train_as(
-    workers: "Workers", run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None
-) -> None:
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.models.loading import quieten
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import plan_search, settled, table
+    from ragqa.training.workers import together
 
     quieten()
-    with closing(TrainingView()) as view:
+    with together() as workers, closing(TrainingView()) as view:
         if dry_run:
             if tries is None:
                 plan(run, view.show)
@@ -270,8 +220,8 @@ def pretrain(
     from ragqa.backbone import resolve
     from ragqa.models.generator import is_writer
 
-    which = {"backbone": backbone, "tuning": tuning, "freeze": _names(freeze), "train_top": train_top}
-    run = _run("pretrain", data, config, output=output, **which)
+    which = {"backbone": backbone, "tuning": tuning, "freeze": names_of(freeze), "train_top": train_top}
+    run = described("pretrain", data, config, output=output, **which)
     task = "generator" if is_writer(resolve(run.backbone)) else "reader"
     usage = f"ragqa finetune {task} --data my_questions.jsonl --backbone {{model}}"
     _train(run, usage, resume, dry_run, search)
@@ -299,10 +249,10 @@ def compare(
     if target not in COMPARED:
         raise UsageError(f"--target {target}", accepted=", ".join(COMPARED))
     quieten()
-    names = _names(tunings) or ()
+    names = names_of(tunings) or ()
     with closing(TrainingView()) as view:
         found = compare_tunings(
-            _run(target, data, config, output=output, backbone=backbone), names, view.show
+            described(target, data, config, output=output, backbone=backbone), names, view.show
         )
     for line in tuning_lines(found):
         typer.echo(line)
@@ -339,29 +289,5 @@ def calibrate(
     from ragqa.training.recalibrating import calibrate_reader
 
     with closing(TrainingView()) as view:
-        calibrate_reader(_run("reader", data, config), model, view.show)
+        calibrate_reader(described("reader", data, config), model, view.show)
     typer.echo(f"{model}/calibration.json")
-
-
-def _run(target: str, data: list[Path] | None, config: Path | None, **options: Any) -> Any:
-    """The run that the options describe.
-
-    Raises:
-        UsageError: neither data nor a file.
-        ConfigError: a setting that does not fit.
-    """
-    from ragqa.errors import UsageError
-    from ragqa.training.run_files import load_run, run_of
-    from ragqa.training.settings import RUNS, JointRun
-
-    kind: Any = {**RUNS, JointRun.target: JointRun}[target]
-    if config is None and not data:
-        raise UsageError(
-            "there is nothing to train on",
-            accepted="--data QUESTIONS.jsonl, or --config RUN.yaml",
-            next_step=kind.command(),
-        )
-    given = {name: value for name, value in {"data": data or None, **options}.items() if value is not None}
-    if config is not None:
-        return load_run(config, kind, given)
-    return run_of(kind, given)

@@ -39,9 +39,9 @@ def model_card(
         ),
         "validation": f"{measure} {100 * best:.2f}, {len(split.validation):,} questions held out",
     }
-    table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    settings = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
     name = _NAMES.get(run.target, run.target)
-    return f"# A {name} of ragqa\n\n| | |\n|---|---|\n{table}\n{_comparison(run, split, comparison)}"
+    return f"# A {name} of ragqa\n\n| | |\n|---|---|\n{settings}\n{_comparison(run, split, comparison)}"
 
 
 def _short(value: object) -> object:

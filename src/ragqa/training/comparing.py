@@ -112,9 +112,8 @@ def _train(run: Run, name: str, telling: Connection) -> None:
     except RagqaError as fault:
         telling.send(fault)
     except (MemoryError, RuntimeError) as fault:
-        if not isinstance(fault, MemoryError) and "memory" not in str(
-            fault
-        ):  # as torch says it, of a CPU and of a GPU
+        # So torch says it, of a CPU as of a GPU.
+        if isinstance(fault, RuntimeError) and "memory" not in str(fault):
             raise
         short = str(fault).partition("\n")[0] or "the memory is too small"
         telling.send(TrainingError(short, accepted="a run that fits into memory", next_step=_SMALLER))

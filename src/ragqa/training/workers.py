@@ -1,7 +1,8 @@
 """The processes that ``torchrun`` started: each reads its part of every batch, and all keep the same weights."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,14 +51,6 @@ class Workers:
             torch.distributed.init_process_group(_backend())
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
-    def leave(self) -> None:
-        """Part from the others, when all is done; threads that ran on would end the process with SIGABRT now and then.
-
-        Not after a fault: the others may wait in a sum, and so would this one.
-        """
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-
     def refuse(self, what: str, accepted: str = "the same command without torchrun") -> None:
         """Refuse several processes where one has to do it all.
 
@@ -103,3 +96,14 @@ class Workers:
     def _reduced(value: Tensor) -> float:
         torch.distributed.all_reduce(value)
         return float(value)
+
+
+@contextmanager
+def together() -> Iterator[Workers]:
+    """The processes, until all is done: threads that ran on would now and then end this one with SIGABRT.
+
+    After a fault they do not part: the others may wait in a sum, and so would this one.
+    """
+    yield Workers.joined()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

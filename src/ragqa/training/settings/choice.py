@@ -44,14 +44,6 @@ class ChoiceRun(HeadedRun):
         "it, once for all options; default: as the model does that it goes on from",
     )
 
-    @field_validator("passage_once", mode="before")
-    @classmethod
-    def _once(cls, value: Any) -> Any:
-        """A misspelt name is no bad boolean."""
-        if isinstance(value, str) and value != "by_question":
-            raise ValueError(f"{value!r} is none of true, false, by_question")
-        return value
-
     questions_together: int = Field(
         1,
         ge=1,
@@ -59,6 +51,14 @@ class ChoiceRun(HeadedRun):
         description="of a passage, that stand behind it at once in training, with passage_once: by_question; when "
         "asked it is one",
     )
+
+    @field_validator("passage_once", mode="before")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        """A misspelt name is no bad boolean."""
+        if isinstance(value, str) and value != "by_question":
+            raise ValueError(f"{value!r} is none of true, false, by_question")
+        return value
 
     def made_from(self) -> tuple[str, ...]:
         """The model to go on from, and the teachers."""

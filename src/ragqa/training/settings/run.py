@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from ragqa.config import PluginSpec, explained
+from ragqa.protocols import Storage
 from ragqa.training.schedule import Schedule
 from ragqa.training.splitting import Unit
 
@@ -23,8 +24,6 @@ LISTED = "docs/training_settings.md lists each setting"
 
 Labels = Literal["answers", "passages", "choices", "texts"]
 """What a target learns from."""
-
-Storage = Literal["float32", "float16", "int8"]
 
 ORIGIN = "origin"
 """In the context of a validation: where the settings come from, " in FILE"."""
