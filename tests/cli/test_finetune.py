@@ -47,6 +47,27 @@ def test_a_dry_run_names_bad_lines_and_tells_the_plan(
     assert not (tmp_path / "runs").exists()
 
 
+def test_questions_that_a_target_cannot_learn_from_are_counted(
+    ragqa: Any, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    optional = tmp_path / "optional.jsonl"
+    records = [
+        {
+            "question": f"What do herons of pond {pond} eat?",
+            "passage": f"The herons of pond {pond} eat fish.",
+            "choices": ["fish", "bread"],
+            "correct": "fish",
+            "document": f"pond {pond}",
+        }
+        for pond in range(12)
+    ]
+    optional.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    data = ("--data", str(questions), "--data", str(optional))
+    done = ragqa("finetune", "reader", *data, "--dry-run")
+    assert "left out: 10 of 40 to train on: nothing to learn, or too long" in done.err.splitlines(), done.err
+
+
 def test_a_run_ends_with_a_table_and_a_reader_that_answers(
     ragqa: Any, questions: Path, tmp_path: Path
 ) -> None:

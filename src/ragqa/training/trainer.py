@@ -40,8 +40,8 @@ every one of several options."""
 class Objective(Protocol):
     """The task: examples → groups → batch → loss.
 
-    ``by_group``: whether the loss of a batch is the mean of those of its groups, each of which then tells its ``rows``;
-    a batch that would not fit into memory is read in pieces.
+    ``by_group``: whether each example that can be used makes a group, and the loss of a batch is the mean of those of
+    its groups, each of which then tells its ``rows``; a batch that would not fit into memory is read in pieces.
     """
 
     by_group: bool
@@ -95,6 +95,11 @@ class Trainer:
                 accepted="answers and passages that fit into the model's input",
             )
         self.steps_per_epoch = -(-len(self._drawn[2]) // schedule.accumulate_batches)
+
+    @property
+    def unused(self) -> int:
+        """Examples that nothing was learned from in the epoch drawn last; 0 where a group holds several examples."""
+        return len(self.examples) - len(self._drawn[1]) if self.objective.by_group else 0
 
     def begin_again(self, weights: Mapping[str, Tensor], schedule: Schedule, folder: Path) -> None:
         """Be as before the first step, with these weights: the same examples, another schedule, another folder."""
