@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ragqa import plugins
-from ragqa.errors import ConfigError, said
+from ragqa.errors import ConfigError, said, wanted
 
 PLUGIN_SECTIONS = {
     "splitter": "splitters",
@@ -187,9 +187,6 @@ def _set(values: dict[str, Any], override: str) -> None:
         ) from fault
 
 
-_WANTED = "Input should be "
-
-
 def explained(
     fault: ValidationError, kind: type[BaseModel], origin: str, listed: str, *, inside: str = ""
 ) -> ConfigError:
@@ -215,10 +212,9 @@ def explained(
         hint = f"; did you mean {near[0]}?" if near else ""
         return ConfigError(f"unknown setting {where}{origin}{hint}", accepted=", ".join(accepted))
     found = f"{where or 'the configuration'} = {first['input']!r}{origin}"
-    wanted = said(first)
-    if wanted.startswith(_WANTED):
-        return ConfigError(found, accepted=wanted.removeprefix(_WANTED), next_step=listed)
-    return ConfigError(f"{found}: {wanted}" if where else f"{wanted}{origin}", next_step=listed)
+    if (fitting := wanted(first)) is not None:
+        return ConfigError(found, accepted=fitting, next_step=listed)
+    return ConfigError(f"{found}: {said(first)}" if where else f"{said(first)}{origin}", next_step=listed)
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

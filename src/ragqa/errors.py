@@ -114,3 +114,9 @@ def said(detail: Mapping[str, object]) -> str:
     """What pydantic says of one value (an item of ``ValidationError.errors()``), in the words of YAML and JSON."""
     text = str(detail["msg"]).removeprefix("Value error, ")
     return text.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+
+
+def wanted(detail: Mapping[str, object]) -> str | None:
+    """What a value should be, where that is all that pydantic says of it."""
+    words, should_be = said(detail), "Input should be "
+    return words.removeprefix(should_be) if words.startswith(should_be) else None

@@ -42,7 +42,7 @@ def test_the_place_is_the_positive_passage_and_more_fields_are_passed_over(tmp_p
         ({**GOOD, "document": None}, "document: is missing"),
         ({**GOOD, "start": None}, "start, end: are missing"),
         ({**GOOD, "question": " "}, "question: is blank"),
-        ({**GOOD, "start": -1}, "start: Input should be greater"),
+        ({**GOOD, "start": -1}, "start = -1; accepted: greater than or equal to 0"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_line(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ragqa.data.faults import OnBad, whole
-from ragqa.errors import DataError, said
+from ragqa.errors import DataError, said, wanted
 from ragqa.types import Example
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -52,6 +52,8 @@ def record(kind: type[Model], line: str) -> Model:
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the line"
+        if (fitting := wanted(first)) is not None:
+            raise DataError(f"{where} = {repr(first['input'])[:60]}", accepted=fitting) from None
         raise DataError(f"{where}: {said(first)}", accepted=", ".join(kind.model_fields)) from None
     except ValueError as fault:
         raise DataError(f"is no JSON object ({fault})", accepted="one JSON object a line") from None

@@ -191,7 +191,11 @@ def prepare(run: Run, report: Report) -> Prepared:
         identity=_identity(run),
     )
     if trainer.unused:
-        report({"left out": f"{trainer.unused} of {len(trainer.examples)} to train on: nothing to learn, or too long"})
+        report(
+            {
+                "left out": f"{trainer.unused} of {len(trainer.examples)} to train on: nothing to learn, or too long"
+            }
+        )
     return Prepared(run, schedule, split, task, continual, trainer)
 
 
