@@ -13,13 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from ragqa import choices, plugins, pretrained
 from ragqa.backbone import file_digest
-from ragqa.choices import Once, option_probabilities
+from ragqa.choices import option_probabilities
 from ragqa.cli.training_view import comparison_lines
 from ragqa.config import Config
 from ragqa.errors import ConfigError, TrainingError, UsageError
 from ragqa.indexing import build_index
 from ragqa.models.choice import ChoiceModel
-from ragqa.models.shared_passage import lay_out
 from ragqa.pipeline import load_pipeline
 from ragqa.readers.multiple_choice import MultipleChoiceReader
 from ragqa.training import teaching
@@ -28,7 +27,7 @@ from ragqa.training.objectives.shared_passage import QUESTIONS, SharedPassageObj
 from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ChoiceRun
-from ragqa.training.targets.choice import CLASSES, judged, scoring
+from ragqa.training.targets.choice import CLASSES, judged
 from ragqa.training.teaching import lessons
 from ragqa.types import Example, Hit, Passage, Query
 from ragqa.windows import Windower, load_tokenizer
@@ -185,18 +184,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("name", "once"),
-    [
-        *((name, True) for name in plugins.names("tuning") if name != "prompt"),
-        *((name, "by_question") for name in ("full", "lora")),
-    ],
-)
+@pytest.mark.parametrize("name", [name for name in plugins.names("tuning") if name != "prompt"])
 def test_a_model_that_reads_passages_once_is_served_as_it_was_trained(
-    name: str, once: Once, tmp_path: Path, tiny_bert: Path, places: Path
+    name: str, tmp_path: Path, tiny_bert: Path, places: Path
 ) -> None:
     few = {"epochs": 3, "batch_groups": 4, "learning_rate": 3e-3, "validate_steps": 2}
-    more = {"validation_documents": 2, "test_documents": 2, "schedule": few, "passage_once": once}
+    more = {"validation_documents": 2, "test_documents": 2, "schedule": few, "passage_once": True}
     said: list[dict[str, Any]] = []
     run = load_run(described(tmp_path, tiny_bert, places, tuning=name, **more), ChoiceRun)
     finished = finetune(run, resume=False, report=said.append)
@@ -204,9 +197,8 @@ def test_a_model_that_reads_passages_once_is_served_as_it_was_trained(
     assert finished.comparison is not None  # with the shipped one, which reads row by row
     assert finished.comparison.questions == 12
     model = ChoiceModel.load(finished.model)
-    assert model.passage_once == once
-    objective = scoring(model, finished.model)
-    assert isinstance(objective, SharedPassageObjective)
+    assert model.passage_once
+    objective = SharedPassageObjective(load_tokenizer(tiny_bert))
     article = " ".join(f"The {animal} lives in the harbour." for animal in ANIMALS[:2])
     passage = Passage("a", 0, len(article), article)
     asked = [
@@ -290,101 +282,6 @@ def test_a_long_passage_counts_by_its_best_piece(small_bert: Path, monkeypatch: 
     assert best == pytest.approx(np.max(each, axis=0), abs=1e-5)
 
 
-def test_a_question_stands_behind_each_piece_of_a_passage_that_is_read_with_it(
-    small_bert: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(choices, "PIECE_TOKENS", 14)
-    tokenizer = load_tokenizer(small_bert)
-    objective = SharedPassageObjective(tokenizer, behind=1)
-    objective.windower = Windower.of(tokenizer, overlap_tokens=4)
-    text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    passage = Passage("a", 0, len(text), text)
-    asked = [
-        Example(Query(question, question, ("six", "no")), (), (passage,), choice=0)
-        for question in ("How many?", "Who?")
-    ]
-    objective.prepare(asked)
-    groups = [objective.group(example, np.random.default_rng(0)) for example in asked]
-    many, who = (
-        [tokenizer.decode(list(p), skip_special_tokens=False) for p in g.pieces] for g in groups if g
-    )
-    assert many == [
-        f"[SEP] {text[: text.index(' eleven')]} [SEP] how many? [SEP]",
-        f"[SEP] {text[text.index('seven') :]} [SEP] how many? [SEP]",
-    ]
-    assert who == [
-        f"[SEP] {text[: text.index(' twelve')]} [SEP] who? [SEP]",
-        f"[SEP] {text[text.index('eight') :]} [SEP] who? [SEP]",
-    ]
-
-
-def test_questions_of_a_passage_may_stand_behind_it_together(small_bert: Path) -> None:
-    tokenizer = load_tokenizer(small_bert)
-    objective = SharedPassageObjective(tokenizer, behind=2)
-    passage = Passage("a", 0, 8, "one two.")
-    asked = [
-        Example(Query(f"{word}?", word, ("six", "no")), (), (passage,), choice=0)
-        for word in ("who", "when", "why")
-    ]
-    objective.prepare(asked)
-    groups = [g for e in asked if (g := objective.group(e, np.random.default_rng(0))) is not None]
-    texts = [[tokenizer.decode(list(p), skip_special_tokens=False) for p in g.pieces] for g in groups]
-    assert texts == [["[SEP] one two. [SEP] who? [SEP] when? [SEP]"], ["[SEP] one two. [SEP] why? [SEP]"]]
-    assert [len(g.examples) for g in groups] == [2, 1]
-
-
-def test_long_questions_leave_room_for_the_text(small_bert: Path) -> None:
-    tokenizer = load_tokenizer(small_bert)
-    objective = SharedPassageObjective(tokenizer, behind=16)
-    passage = Passage("a", 0, 2000, "one " * 500)
-    asked = [
-        Example(Query("who " * (60 + n), str(n), ("six", "no")), (), (passage,), choice=0) for n in range(16)
-    ]
-    objective.prepare(asked)
-    groups = [g for e in asked if (g := objective.group(e, np.random.default_rng(0))) is not None]
-    assert [len(g.examples) for g in groups] == [3] * 5 + [1]  # of 61 to 65 tokens, 239 in all
-    for group in groups:
-        assert all(len(piece) <= 480 for piece in group.pieces)
-        assert sum(map(len, group.pieces)) > 500
-
-
-def test_questions_stand_together_in_training_and_are_judged_one_by_one(
-    tmp_path: Path, tiny_bert: Path, places: Path
-) -> None:
-    more = {"validation_documents": 2, "test_documents": 0, "passage_once": "by_question"}
-    run = load_run(described(tmp_path, tiny_bert, places, questions_together=3, **more), ChoiceRun)
-    task = prepare(run, lambda _: None).task
-    model = task.model.eval()
-    asked = list(task.training[:6])
-    alone = SharedPassageObjective(load_tokenizer(tiny_bert), behind=1)
-    apart = dict(zip(map(id, asked), (scores for _, scores in judged(model, alone, asked)), strict=True))
-    task.objective.prepare(asked)
-    groups = [g for e in asked if (g := task.objective.group(e, np.random.default_rng(0))) is not None]
-    assert max(len(g.examples) for g in groups) == 3
-    assert 0 <= task.validate(model) <= 1
-    for example, scores in judged(model, alone, asked):
-        assert scores == pytest.approx(apart[id(example)], abs=1e-5)
-    with pytest.raises(ConfigError, match="questions_together is for passage_once: by_question"):
-        load_run(described(tmp_path, tiny_bert, places, questions_together=2, passage_once=True), ChoiceRun)
-
-
-@pytest.mark.parametrize("once", [True, "by_question"])
-def test_only_by_question_a_passage_is_read_with_the_question_in_mind(small_bert: Path, once: Once) -> None:
-    """What a segment without the question finds in the passage depends on the question only if that is read with it."""
-    torch.manual_seed(2)
-    model = ChoiceModel.from_backbone(small_bert, 0.0, passage_once=once).eval()
-    windower = Windower.of(load_tokenizer(small_bert))
-    text, option = np.arange(2000, 2020), np.arange(3000, 3004)
-    states = []
-    for question in (np.array([4000, 4001]), np.array([5000, 5001])):
-        (piece,) = choices.passage_pieces(windower, text, [question] if once == "by_question" else [])
-        segment = choices.option_segment(windower, question[:0], option)
-        with torch.inference_mode():
-            (score,) = model(lay_out([piece.ids], [[segment]]))
-        states.append(float(score))
-    assert (states[0] == states[1]) is (once is True)
-
-
 def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     tmp_path: Path, tiny_bert: Path, places: Path
 ) -> None:
@@ -393,18 +290,16 @@ def test_how_passages_are_read_is_that_of_the_model_it_goes_on_from(
     run = load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more), ChoiceRun)
     first = finetune(run, resume=False, report=lambda _: None).model
     on = {"start_from": str(first), "output": tmp_path / "on"}
-    for asked, expected in ((None, True), (False, False), ("by_question", "by_question")):
+    for asked, expected in ((None, True), (False, False)):
         path = described(tmp_path, tiny_bert, places, passage_once=asked, **more)
         later = load_run(path, ChoiceRun).model_copy(update=on)
         assert (
             ChoiceModel.load(finetune(later, resume=False, report=lambda _: None).model).passage_once
-            == expected
+            is expected
         )
     wrong = {"tuning": "prompt"}
     with pytest.raises(ConfigError, match="passage_once"):
         load_run(described(tmp_path, tiny_bert, places, passage_once=True, **more, **wrong), ChoiceRun)
-    with pytest.raises(ConfigError, match="'by_questions' is none of true, false, by_question"):
-        load_run(described(tmp_path, tiny_bert, places, passage_once="by_questions", **more), ChoiceRun)
     inherited = load_run(described(tmp_path, tiny_bert, places, **more, **wrong), ChoiceRun)
     with pytest.raises(ConfigError, match="passage_once"):
         plan(inherited.model_copy(update=on), lambda _: None)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ragqa import pretrained
-from ragqa.choices import PASSAGE_AT, PASSAGE_ONCE, Once
+from ragqa.choices import PASSAGE_AT, PASSAGE_ONCE
 from ragqa.models import attention
 from ragqa.models.loading import load_transformer
 from ragqa.models.pair import PairModel
@@ -18,9 +18,8 @@ class ChoiceModel(PairModel):
     """The network of the pair model; what stands in its rows differs (``ragqa.choices``).
 
     Args:
-        passage_once: question and option attend to themselves and to the passage, the passage to itself alone, and to
-            the question behind its text where that is read with it; it begins at the same position, whatever stands
-            before it. ``SharedPassages`` have it computed once.
+        passage_once: question and option attend to themselves and to the passage, the passage to itself alone; it
+            begins at the same position, whatever stands before it. ``SharedPassages`` have it computed once.
 
     Raises:
         ModelError: the encoder cannot read a passage once.
@@ -28,30 +27,30 @@ class ChoiceModel(PairModel):
 
     kind: ClassVar[str] = "choice"
 
-    def __init__(self, encoder: Any, hidden: int, passage_once: Once = False) -> None:
+    def __init__(self, encoder: Any, hidden: int, passage_once: bool = False) -> None:
         super().__init__(encoder, hidden)
         self.read_passages(once=passage_once)
 
     @classmethod
-    def from_backbone(cls, folder: Path, dropout: float, passage_once: Once = False) -> Self:
+    def from_backbone(cls, folder: Path, dropout: float, passage_once: bool = False) -> Self:
         """The pretrained encoder in ``folder`` with a fresh head."""
         encoder = load_transformer(folder, attention=attention.register(), dropout=dropout)
         return cls(encoder, int(encoder.config.hidden_size), passage_once)
 
-    def read_passages(self, *, once: Once) -> None:
-        """Apart from the options, or together with each.
+    def read_passages(self, *, once: bool) -> None:
+        """Apart from the question, or together with it.
 
         Raises:
             ModelError: the encoder cannot read a passage once.
         """
         if once:
             parts(self.encoder)
-        self.passage_once: Once = once
+        self.passage_once = once
 
     @classmethod
     def shape_of(cls, folder: Path) -> dict[str, Any]:
         """How the model in ``folder`` reads passages."""
-        return {PASSAGE_ONCE: pretrained.stored_config(folder).get(PASSAGE_ONCE, False)}
+        return {PASSAGE_ONCE: bool(pretrained.stored_config(folder).get(PASSAGE_ONCE, False))}
 
     def forward(
         self, ids: Tensor | SharedPassages, mask: Tensor | None = None, kinds: Tensor | None = None

@@ -1,9 +1,8 @@
 """A passage that goes through the encoder once for everything that is asked of it.
 
-A row is a segment, [CLS] question option [SEP], and a passage, [SEP] text [SEP], behind whose text the question may
-stand once more (``ragqa.choices.Once``). The segment attends to itself and to the passage, the passage to itself
-alone. What the encoder makes of a passage is then the same for every option, and without the question behind it for
-every question, too: with 14 options on a passage, as in RACE, a ninth of the tokens is left to compute. A mask says the
+A row is a segment, [CLS] question option [SEP], and a passage, [SEP] text [SEP]. The segment attends to itself and
+to the passage, the passage to itself alone. What the encoder makes of a passage is then the same for every question
+and option, and with 14 options on a passage, as in RACE, a ninth of the tokens is left to compute. A mask says the
 same to any runtime (``ragqa.models.choice``); the two agree to rounding. That lower layers can read a passage apart
 from the question is due to Cao et al. 2020 (DeFormer, arXiv:2005.00697); here all layers do.
 

@@ -95,7 +95,7 @@ def store(
     start: Mapping[str, Tensor],
     target: Path,
     tensors: Mapping[str, Tensor],
-    facts: Mapping[str, float | str],
+    facts: Mapping[str, float],
 ) -> None:
     """The trained tensors: full tuning stores a whole model, the others what they add and to which one."""
     config: dict[str, Any] = {"kind": kind.kind, "backbone": backbone.lasting_name(run.backbone), **facts}

@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from ragqa import durable
-from ragqa.choices import PASSAGE_ONCE, Once, option_windows, token_ids
+from ragqa.choices import PASSAGE_ONCE, option_windows, token_ids
 from ragqa.config import Config
 from ragqa.devices import cache_folder
 from ragqa.errors import TrainingError
@@ -84,9 +84,8 @@ def _place(asked: Sequence[Example], folders: Sequence[Path], other_options: int
     return cache_folder() / "lessons" / f"{key}.json"
 
 
-def _once(folder: Path) -> Once:
-    once: Once = stored_config(folder).get(PASSAGE_ONCE, False)
-    return once
+def _once(folder: Path) -> bool:
+    return bool(stored_config(folder).get(PASSAGE_ONCE, False))
 
 
 def _kept(path: Path) -> list[Lesson] | None:

@@ -1,9 +1,10 @@
-"""Which option is right, where all questions on a passage, or all options of a question, share one reading of it.
+"""Which option is right, where all questions on a passage share one reading of it.
 
-A batch has a small part of the tokens that it would have with a passage in every row.
+A group is a passage with what is asked of it; a batch of them has a small part of the tokens that it would have with a
+passage in every row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ragqa.choices import PIECE_TOKENS, option_segment, passage_pieces
+from ragqa.choices import option_segment, passage_pieces
 from ragqa.models.choice import ChoiceModel
 from ragqa.models.shared_passage import SharedPassages, lay_out
 from ragqa.training.objectives.choice import (
@@ -23,13 +24,10 @@ from ragqa.training.objectives.choice import (
     taught_of,
 )
 from ragqa.types import Example, Passage
-from ragqa.windows import MAX_QUERY_TOKENS, Ints
+from ragqa.windows import Ints
 
 QUESTIONS = 16
 """In a group, at most: of a passage with more there are several groups."""
-
-MOST_BEHIND = PIECE_TOKENS // 2
-"""Tokens of questions behind a passage: the other half is for its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +70,12 @@ class PassageBatch:
 
 
 class SharedPassageObjective(OptionsObjective):
-    """A group is a passage with what is asked of it, made for the first example on it; there is none for the others.
-
-    Args:
-        behind: so many questions at most, which stand behind the passage and are read with it, make a group; with none
-            behind it the limit is ``QUESTIONS``.
-    """
+    """A group is a passage with what is asked of it, made for the first example on it; there is none for the others."""
 
     by_group = False
 
-    def __init__(self, tokenizer: Tokenizer, *, behind: int = 0, **options: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer, **options: Any) -> None:
         super().__init__(tokenizer, **options)
-        self._behind = behind
         # By the id of its first example, which it holds: nothing else can have that id.
         self._groups: dict[int, OptionsGroup] = {}
 
@@ -97,29 +89,15 @@ class SharedPassageObjective(OptionsObjective):
                 place = example.positives[0] if example.positives else example
                 by_passage.setdefault(place, []).append(example)
         for mine in by_passage.values():
-            for few in self._together(mine):
-                self._groups[id(few[0])] = self._of(few)
-
-    def _together(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
-        """Those on one passage that make a group: not too many, and behind it not too long."""
-        few: list[Example] = []
-        room = MOST_BEHIND
-        for example in examples:
-            tokens = min(len(self._known[example.query.text]), MAX_QUERY_TOKENS) + 1
-            if few and (len(few) == (self._behind or QUESTIONS) or (self._behind and tokens > room)):
-                yield few
-                few, room = [], MOST_BEHIND
-            few.append(example)
-            room -= tokens
-        yield few
+            for at in range(0, len(mine), QUESTIONS):
+                self._groups[id(mine[at])] = self._of(mine[at : at + QUESTIONS])
 
     def _of(self, examples: Sequence[Example]) -> OptionsGroup:
         read = examples[0].positives[:1]
         text = self._known[read[0].titled_text] if read else np.zeros(0, dtype=np.int64)
-        behind = [self._known[e.query.text] for e in examples[: self._behind]]
         return OptionsGroup(
             tuple(examples),
-            tuple(piece.ids for piece in passage_pieces(self.windower, text, behind)),
+            tuple(piece for _, piece in passage_pieces(self.windower, text)),
             tuple(self._segments(e.query.text, e.query.choices) for e in examples),
             tuple(int(e.choice or 0) for e in examples),
         )

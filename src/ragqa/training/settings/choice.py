@@ -1,12 +1,12 @@
 """The settings of ``finetune choice``."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from ragqa import pretrained
-from ragqa.choices import PASSAGE_ONCE, Once
+from ragqa.choices import PASSAGE_ONCE
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.run import HeadedRun, Labels
 
@@ -38,27 +38,11 @@ class ChoiceRun(HeadedRun):
     other_options: int = Field(
         7, ge=0, le=50, description="options of other questions that the teachers weigh for each"
     )
-    passage_once: Once | None = Field(
+    passage_once: bool | None = Field(
         None,
-        description="a passage is read without the question, once for all that is asked of it, or by_question: with "
-        "it, once for all options; default: as the model does that it goes on from",
+        description="a passage is read without the question, once for all that is asked of it; "
+        "default: as the model does that it goes on from",
     )
-
-    questions_together: int = Field(
-        1,
-        ge=1,
-        le=16,
-        description="of a passage, that stand behind it at once in training, with passage_once: by_question; when "
-        "asked it is one",
-    )
-
-    @field_validator("passage_once", mode="before")
-    @classmethod
-    def _once(cls, value: Any) -> Any:
-        """A misspelt name is no bad boolean."""
-        if isinstance(value, str) and value != "by_question":
-            raise ValueError(f"{value!r} is none of true, false, by_question")
-        return value
 
     def made_from(self) -> tuple[str, ...]:
         """The model to go on from, and the teachers."""
@@ -68,23 +52,19 @@ class ChoiceRun(HeadedRun):
     def _a_passage_read_once(self) -> Self:
         if self.passage_once and self.tuning.name == "prompt":
             raise ValueError("passage_once is not for tuning prompt: its vectors stand before a whole row")
-        if self.questions_together > 1 and self.passage_once in (True, False):
-            raise ValueError("questions_together is for passage_once: by_question, which it makes quicker")
         return self
 
     def settled(self) -> Self:
         """With ``passage_once`` as the model has it that this goes on from."""
-        if self.passage_once is not None:
+        if self.passage_once is not None or self.start_from is None:
             return self
-        folder = None if self.start_from is None else pretrained.folder_of(self.target, self.start_from)
-        config = {} if folder is None else pretrained.stored_config(folder)
-        once = config.get(PASSAGE_ONCE, False) if config.get("kind") == self.target else False
-        return self.changed(passage_once=once) if once or self.questions_together > 1 else self
+        config = pretrained.stored_config(pretrained.folder_of(self.target, self.start_from))
+        once = config.get("kind") == self.target and config.get(PASSAGE_ONCE, False)
+        return self.changed(passage_once=True) if once else self
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
-        """A group has a row for each option, or all that is asked of a passage, or some of it."""
-        several = self.passage_once is True or self.questions_together > 1
-        batch = 4 if several else 16 if questions >= 2000 else 8
+        """A group has a row for each option, or with ``passage_once`` all that is asked of a passage."""
+        batch = 4 if self.passage_once else 16 if questions >= 2000 else 8
         return Schedule(
             epochs=3 if questions < 50_000 else 1,
             patience=3,

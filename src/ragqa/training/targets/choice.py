@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from ragqa import backbone
 from ragqa.choices import PASSAGE_ONCE
@@ -74,24 +73,18 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     if told:
         report({"teachers": len(run.teachers), "taught_questions": len(told)})
     model, start = initial(ChoiceModel, run)
-    model.read_passages(once=run.passage_once or False)
+    model.read_passages(once=bool(run.passage_once))
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
-    objective = _objective(
-        model,
-        tokenizer,
-        run.questions_together,
-        smoothing=run.label_smoothing,
-        lessons=told,
-        teacher_share=run.teacher_share,
+    objective: OptionsObjective = _kind(model)(
+        tokenizer, smoothing=run.label_smoothing, lessons=told, teacher_share=run.teacher_share
     )
-    judging = _objective(model, tokenizer)  # one question at a time, as it will be asked
     validation = shuffled(split.validation, run.split_seed)[: run.validation_questions]
     return Task(
         model,
         objective,
         split.training,
         "accuracy",
-        lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, judging, validation)])),
+        lambda m: float(np.mean([p.argmax() == e.choice for e, p in judged(m, objective, validation)])),
         goes_on=goes_on(ChoiceModel, run),
         save=lambda folder, tensors, best: store(
             ChoiceModel,
@@ -101,11 +94,11 @@ def task(run: ChoiceRun, split: Split, report: Report) -> Task:
             tensors,
             {
                 "best_validation_accuracy": round(best, 4),
-                **({PASSAGE_ONCE: model.passage_once} if model.passage_once else {}),
+                **({PASSAGE_ONCE: True} if model.passage_once else {}),
             },
         ),
-        finish=partial(_finish, judging, split.validation, report),
-        compare=lambda folder: _compare(run, judging, split.test, folder),
+        finish=partial(_finish, objective, split.validation, report),
+        compare=lambda folder: _compare(run, objective, split.test, folder),
     )
 
 
@@ -139,16 +132,11 @@ def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
 
 def scoring(model: ChoiceModel, folder: Path) -> OptionsObjective:
     """How the options are laid out for ``model``, which ``folder`` holds."""
-    return _objective(model, load_tokenizer(backbone_of(folder)))
+    return _kind(model)(load_tokenizer(backbone_of(folder)))
 
 
-def _objective(
-    model: ChoiceModel, tokenizer: Tokenizer, together: int = 1, **options: Any
-) -> OptionsObjective:
-    if not model.passage_once:
-        return ChoiceObjective(tokenizer, **options)
-    behind = together if model.passage_once == "by_question" else 0
-    return SharedPassageObjective(tokenizer, behind=behind, **options)
+def _kind(model: ChoiceModel) -> type[OptionsObjective]:
+    return SharedPassageObjective if model.passage_once else ChoiceObjective
 
 
 def _finish(objective: OptionsObjective, held_out: Sequence[Example], report: Report, folder: Path) -> None:
