@@ -185,12 +185,12 @@ def test_training_page_names_every_setting_with_its_default(target: str) -> None
         default = section.default if section is not None and section.default is not None else kind()
         if section is not None:
             fields |= {f"{part}.{name}": field for name, field in kind.model_fields.items()}
-            by_size = {n for n, _ in default if stated[f"{part}.{n}"] == "by size"}
-            numbers = {f"{part}.{n}": v for n, v in default if type(v) in (int, float) and n not in by_size}
+            left_open = {n for n, _ in default if stated[f"{part}.{n}"] in ("by size", "by target")}
+            numbers = {f"{part}.{n}": v for n, v in default if type(v) in (int, float) and n not in left_open}
             assert {name: float(stated[name]) for name in numbers} == numbers
-            if by_size:
+            if left_open:
                 run = getattr(settings, f"{target.capitalize()}Run")(data="questions.jsonl")
-                assert by_size <= run.default_schedule(500, 1.0).model_fields_set
+                assert left_open <= run.default_schedule(500, 1.0).model_fields_set
     assert fields.keys() - stated.keys() == set()
     numbers = {n: f.default for n, f in fields.items() if type(f.default) in (int, float) and "." not in n}
     assert {name: float(stated[name]) for name in numbers} == numbers

@@ -461,6 +461,12 @@ def test_a_taught_question_keeps_its_right_option(
     assert len(drawn) > 3
 
 
+def test_what_is_said_of_teachers_needs_some(tmp_path: Path, tiny_bert: Path, options: Path) -> None:
+    run = load_run(described(tmp_path, tiny_bert, options, teacher_share=0.5), ChoiceRun)
+    with pytest.raises(TrainingError, match=r"teacher_share = 0\.5: there are no teachers"):
+        plan(run, lambda _: None)
+
+
 def test_the_loss_of_a_taught_question_is_mixed_with_its_distance_from_the_teachers() -> None:
     scores = torch.tensor([1.0, 0.0, -1.0, 2.0, 0.5])
     question, right = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([False, True, False, True, False])

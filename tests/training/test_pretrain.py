@@ -260,6 +260,13 @@ def test_a_sequence_to_sequence_model_is_refused(tmp_path: Path, tiny_bert: Path
         )
 
 
+def test_no_word_is_hidden_from_a_causal_model(tmp_path: Path, tiny_bert: Path, documents: Path) -> None:
+    folder = causal(tmp_path / "gpt", tiny_bert)
+    run = load_run(described(tmp_path, folder, documents, masked_share=0.3), PretrainRun)
+    with pytest.raises(TrainingError, match=r"masked_share = 0\.3: .*gpt is causal"):
+        plan(run, lambda _: None)
+
+
 def test_a_folder_without_text_is_said_to_hold_none(tmp_path: Path, tiny_bert: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "picture.png").write_bytes(b"PNG")

@@ -51,6 +51,13 @@ def described(folder: Path, bert: Path, questions: Path, **more: Any) -> Path:
     return path
 
 
+def test_what_is_not_said_of_mining_is_as_for_every_reranker(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = load_run(described(tmp_path, tiny_bert, questions, mining={"margin": 0.9}), RerankerRun)
+    assert (run.mining.retriever, run.mining.last_rank, run.mining.margin) == ("hybrid", 20, 0.9)
+
+
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Questions whose right passage speaks of a harbour, which a tiny model can learn, and BM25 cannot know."""

@@ -69,6 +69,8 @@ def test_negatives_may_be_mined_for_each_question(tmp_path: Path, tiny_bert: Pat
         assert brought <= {name for e in group.examples for name in mined[id(e)]}
     with pytest.raises(ConfigError, match="mining is for both_sides"):
         load_run(described(tmp_path, tiny_bert, questions, mining={}), RetrieverRun)
+    with pytest.raises(ConfigError, match="hard_negatives is for both_sides"):
+        load_run(described(tmp_path, tiny_bert, questions, hard_negatives=2), RetrieverRun)
 
 
 @pytest.mark.parametrize("both_sides", [False, True])

@@ -1,6 +1,6 @@
 """Keep freed memory in the process: large tensors of changing sizes otherwise cost a page fault for each page.
 
-Measured on two Zen 5 cores, a bfloat16 step of 32 windows: 26 windows/s with glibc's defaults, 35 with blocks kept
+Measured on two Zen 5 cores, a bfloat16 step of 32 questions: 26 a second with glibc's defaults, 35 with blocks kept
 by the environment variables MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_; these calls were not
 timed apart from them.
 """

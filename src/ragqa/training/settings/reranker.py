@@ -1,13 +1,20 @@
 """The settings of ``finetune reranker``."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings.mining import MinedRun, MiningConfig
 from ragqa.training.settings.run import Labels
+
+
+class RerankerMining(MiningConfig):
+    """A reranker meets what the whole retrieval ranks high."""
+
+    retriever: Literal["bm25", "hybrid"] = Field("hybrid", description="what ranks the passages")
+    last_rank: int = Field(20, ge=1, description="nor those ranked lower")
 
 
 class RerankerRun(MinedRun):
@@ -24,9 +31,7 @@ class RerankerRun(MinedRun):
     hard_negatives: int = Field(8, ge=1, description="negatives mined for each question")
     negatives: int = Field(3, ge=1, description="of them in a group, drawn anew each epoch")
     listwise: bool = Field(True, description="the passages of a question compete; otherwise each pair alone")
-    mining: MiningConfig = Field(
-        MiningConfig(retriever="hybrid", last_rank=20), description="how negatives are found"
-    )
+    mining: RerankerMining = Field(RerankerMining(), description="how negatives are found")
     passages: int = Field(
         20_000, ge=1, description="of the data that are searched, at most, but all that a question names"
     )

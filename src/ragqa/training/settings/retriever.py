@@ -46,9 +46,12 @@ class RetrieverRun(Run):
     )
 
     @model_validator(mode="after")
-    def _mined_for_both_sides(self) -> Self:
-        if self.mining is not None and not self.both_sides:
-            raise ValueError("mining is for both_sides: questions alone are set against all passages")
+    def _negatives_of_both_sides(self) -> Self:
+        unmeant = (
+            "mining" if self.mining is not None else "hard_negatives" if self.hard_negatives > 1 else None
+        )
+        if unmeant and not self.both_sides:
+            raise ValueError(f"{unmeant} is for both_sides: questions alone are set against all passages")
         if self.mining is not None and not self.hard_negatives:
             raise ValueError("mining finds hard_negatives, and these are 0")
         return self

@@ -68,6 +68,10 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
 
 def task(run: ChoiceRun, split: Split, report: Report) -> Task:
     """The choice model of ``run``."""
+    if not run.teachers:
+        checking.refuse_given(
+            run, ("teacher_share", "other_options"), "there are no teachers", "teachers: [FOLDER]"
+        )
     with torch.random.fork_rng(devices=[]):  # a model that is served for the first time draws weights, too
         told = lessons(split.training, run.teachers, run.other_options, run.split_seed, report)
     if told:

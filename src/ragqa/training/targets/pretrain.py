@@ -23,6 +23,7 @@ from ragqa.layout import read_layout
 from ragqa.models.generator import Generator, is_writer, load_writer_tokenizer
 from ragqa.models.masked import MaskedModel
 from ragqa.protocols import Splitter, Tuning
+from ragqa.training import checking
 from ragqa.training.objectives.continuation import ContinuationObjective, TokenRow
 from ragqa.training.objectives.masked import MaskedObjective, MaskedText
 from ragqa.training.settings import PretrainRun
@@ -111,6 +112,9 @@ def _continuing(run: PretrainRun, split: Split, folder: Path) -> Task:
         raise TrainingError(
             f"{folder} is a sequence-to-sequence model", accepted="an encoder or a causal language model"
         )
+    checking.refuse_given(
+        run, ("masked_share",), f"{run.backbone} is causal, and no word is hidden from it", "an encoder"
+    )
     _check_length(run, model.room(1))
     tokenizer = load_writer_tokenizer(folder)
     objective = ContinuationObjective(tokenizer, smoothing=run.label_smoothing)
