@@ -198,3 +198,8 @@ class Example:
     hard_negatives: tuple[Passage, ...] = ()
     choice: int | None = None
     shares: tuple[float, ...] = ()
+
+    @property
+    def answer_known(self) -> bool:
+        """Whether words that answer are known, or that nothing does; right options and right passages tell neither."""
+        return bool(self.answers) or not (self.positives or self.choice is not None)

@@ -61,6 +61,8 @@ def test_a_byte_order_mark_in_front_of_any_file_is_none_of_its_text(folder: Path
         ("corpus.jsonl", '{"_id": "d1", "text": "ok"}\nnot json\n', "line 2"),
         ("corpus.jsonl", '{"_id": "d1"}\n', "'text'"),
         ("corpus.jsonl", '["d1"]\n', "line 1"),
+        ("corpus.jsonl", '{"_id": "d1", "text": null}\n', "line 1: TypeError: text is null, not text"),
+        ("queries.jsonl", '{"_id": "q1", "text": null}\n', "line 1: TypeError: text is null, not text"),
         (
             "corpus.jsonl",
             '{"_id": "d1", "text": "ok"}\n{"_id": "d2", "text": "a \\ud83d"}\n',

@@ -111,6 +111,8 @@ def test_race_is_a_folder_of_articles(tmp_path: Path) -> None:
         ({"answers": [None, "A"]}, "question 0: TypeError"),
         ({"answers": ["AB", "A"]}, "question 0: TypeError"),
         ({"options": [None, ["x", "y"]]}, "question 0: TypeError"),
+        ({"options": [["a", None], ["x", "y"]]}, "question 0: TypeError: B is null, not text"),
+        ({"questions": [None, "Who?"]}, "question 0: TypeError: question is null, not text"),
     ],
 )
 def test_one_bad_question_of_an_article_does_not_take_the_others_with_it(

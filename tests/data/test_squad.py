@@ -176,6 +176,7 @@ def test_another_form_is_refused_with_the_form_that_is_read(tmp_path: Path, cont
     ("bad", "said"),
     [
         ({"id": "7"}, "question 7: KeyError: 'question'"),
+        ({"id": "7", "question": None, "answers": []}, "question 7: TypeError: question is null, not text"),
         ({"question": "?", "answers": []}, "question None: KeyError: 'id'"),
         ({"id": "7", "question": "?", "answers": [7]}, "question 7: TypeError"),
         ({"id": "7", "question": "?", "answers": [{"text": "x", "answer_start": "one"}]}, "7: ValueError"),

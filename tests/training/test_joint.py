@@ -119,8 +119,17 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
 
     # Other settings are another run, whatever stands in the folder.
     other = JointRun.model_validate({**values, "top_k": 7})
-    with pytest.raises(TrainingError, match="was begun with other settings; accepted"):
+    with pytest.raises(TrainingError, match="was begun with other top_k 8 there, 7 here; accepted"):
         finetune_jointly(other, resume=True, report=lambda _: None, recording=unheard)
+
+    # Answers that the passages do not hold label nothing.
+    elsewhere = tmp_path / "elsewhere"
+    strict = JointRun.model_validate({**values, "output": elsewhere, "least_likelihood": 0.999999})
+    with pytest.raises(
+        TrainingError, match=r"finds answers in the hits of \d+ of 36 questions; accepted: 20 or more"
+    ):
+        finetune_jointly(strict, resume=False, report=lambda _: None, recording=unheard)
+    assert not (elsewhere / "round_1" / LABELS).exists()
 
     # Nothing is searched, read or trained again.
     again: list[dict[str, Any]] = []

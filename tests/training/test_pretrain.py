@@ -267,6 +267,19 @@ def test_no_word_is_hidden_from_a_causal_model(tmp_path: Path, tiny_bert: Path, 
         plan(run, lambda _: None)
 
 
+def test_a_passage_that_stands_in_two_documents_is_learned_once_and_told(
+    tmp_path: Path, tiny_bert: Path, documents: Path
+) -> None:
+    folder = tmp_path / "documents"
+    shutil.copytree(documents, folder)
+    shutil.copy(folder / "notes 0.md", folder / "notes 0 again.md")
+    said: list[dict[str, Any]] = []
+    plan(load_run(described(tmp_path, tiny_bert, folder), PretrainRun), said.append)
+    left_out = [r["left out"] for r in said if "left out" in r]
+    assert any(line.endswith("passages that an earlier one repeats word for word") for line in left_out)
+    assert not any("asked before" in line for line in left_out)
+
+
 def test_a_folder_without_text_is_said_to_hold_none(tmp_path: Path, tiny_bert: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "picture.png").write_bytes(b"PNG")

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from ragqa.errors import TrainingError
-from ragqa.training.recording import EVENTS, METRICS, PLOT, Recorder, curves, plot
+from ragqa.training.recording import EVENTS, METRICS, PLOT, Recorder, curves, plot, recording
 
 
 def record(folder: Path, reports: list[dict[str, Any]], *, resume: bool = False) -> None:
@@ -88,6 +88,22 @@ def test_a_line_that_was_cut_tells_nothing(tmp_path: Path) -> None:
         file.write('{"time": 1, "step": 10, "lo\n')
     record(tmp_path, [{"step": 15, "loss": 3.0}], resume=True)
     assert curves(tmp_path / METRICS) == ([(5, 5.0), (15, 3.0)], [])
+
+
+def test_a_second_run_is_kept_out_of_a_folder(tmp_path: Path) -> None:
+    of = recording(lambda _: None, resume=False)
+    with of(tmp_path / "run") as report:
+        report({"step": 1, "loss": 2.0})
+        with (
+            pytest.raises(TrainingError, match=r"another run trains in .*run; accepted: one at a time"),
+            of(tmp_path / "run"),
+        ):
+            pass
+        with of(tmp_path / "other"):
+            pass
+    assert curves(tmp_path / "run" / METRICS)[0] == [(1, 2.0)]  # the second has not begun there
+    with of(tmp_path / "run"):
+        pass
 
 
 def test_a_run_without_a_step_has_no_picture(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from ragqa.training.recalibrating import calibrate_reader
 from ragqa.training.run import finetune, plan, prepare
 from ragqa.training.run_files import load_run
 from ragqa.training.settings import ReaderRun
+from ragqa.training.starting import initial
 from ragqa.training.trainer import Trainer
 from ragqa.types import Hit, Passage, Query
 
@@ -536,12 +537,57 @@ def test_questions_with_options_beside_answered_ones_do_no_harm(tmp_path: Path, 
         }
         for n in range(40)
     ]
+    passage = {"passage": "A heron lives in the harbour.", "document": "exam"}
     records.append({"question": "Which?", "choices": ["a", "b"], "correct": "a"})
+    records.append({"question": "Where?", "choices": ["harbour", "sea"], "correct": "harbour", **passage})
     path = tmp_path / "mixed.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     few = {"epochs": 1, "batch_groups": 12}
     run = load_run(described(tmp_path, tiny_bert, path, schedule=few, hard_negatives=0), ReaderRun)
     assert finetune(run, resume=False, report=lambda _: None).model.is_dir()
+
+
+def test_what_is_drawn_for_a_tuning_depends_on_the_seed_alone(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making a model ready for this machine, which happens once, draws weights as well."""
+    run = load_run(described(tmp_path, tiny_bert, questions, tuning="lora"), ReaderRun)
+
+    def drawn() -> dict[str, torch.Tensor]:
+        model = prepare(run, lambda _: None).task.model
+        return {n: p.detach().clone() for n, p in model.named_parameters() if "lora_A" in n}
+
+    first = drawn()
+
+    def drawing(*asked: Any, **more: Any) -> Any:
+        torch.randn(7)
+        return initial(*asked, **more)
+
+    monkeypatch.setattr("ragqa.training.targets.reader.initial", drawing)
+    second = drawn()
+    assert first
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_fresh_head_is_not_frozen(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:
+    """Nobody would store it, and the model would be served with another one."""
+    run = load_run(described(tmp_path, tiny_bert, questions, start_from=None, freeze=["head"]), ReaderRun)
+    with pytest.raises(TrainingError, match=r"freeze: head\.\w+ belongs to a head that begins fresh"):
+        plan(run, lambda _: None)
+
+
+def test_memory_that_a_run_lacks_is_one_line(
+    tmp_path: Path, tiny_bert: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(self: Trainer, batches: int = 4) -> float:
+        return float(torch.zeros(10**15).sum())
+
+    monkeypatch.setattr(Trainer, "seconds_per_step", lacking)
+    run = load_run(described(tmp_path, tiny_bert, questions), ReaderRun)
+    with pytest.raises(
+        TrainingError, match=r"memory.*; accepted: a run that fits into memory; try: a smaller"
+    ):
+        finetune(run, resume=False, report=lambda _: None)
 
 
 def test_what_a_schedule_does_not_give_goes_by_size(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:

@@ -111,6 +111,16 @@ def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
     gone_on, _ = settled(slower, None, quiet.append, resume=True)
     assert found.schedule is not None
     assert gone_on.schedule == found.schedule.model_copy(update={"learning_rate": 1e-5})
+    # Once it has gone on with lower rates these are its own, also when it is cut again.
+    prepared.trainer._diverged = False
+    prepared.trainer._save()
+    assert settled(slower, None, quiet.append, resume=True) == (gone_on, [])
+    # What may change at any time may change in a searched run, too.
+    rarer = slower.model_copy(update={"schedule": Schedule(checkpoint_minutes=60.0)})
+    again, _ = settled(rarer, None, quiet.append, resume=True)
+    assert again.schedule is not None
+    assert (again.schedule.checkpoint_minutes, again.schedule.learning_rate) == (60.0, 1e-5)
+    settled(slower.model_copy(update={"schedule": found.schedule}), None, quiet.append, resume=True)
     # Only a run that begins forgets it, not one that is refused before.
     (run.output / LAST).write_bytes(b"kept")
     refused = run.model_copy(update={"validation_documents": 99})
@@ -119,7 +129,9 @@ def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
     with pytest.raises(TrainingError):
         settled(refused, 2, quiet.append, resume=False)
     assert (run.output / LAST).read_bytes() == b"kept"
-    assert settled(run, None, quiet.append, resume=True) == (found, [])
+    kept, _ = settled(run, None, quiet.append, resume=True)
+    assert kept.schedule is not None
+    assert kept.schedule.learning_rate == 1e-5
     few = run.model_copy(update={"schedule": Schedule(max_steps=2)})
     finetune(few, resume=False, report=quiet.append)
     assert settled(few, None, quiet.append, resume=True) == (few, [])

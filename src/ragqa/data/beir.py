@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ragqa.data.faults import OnBad, refuse, require_whole, whole
+from ragqa.data.faults import OnBad, field, refuse, require_whole, whole
 from ragqa.errors import DataError
 from ragqa.types import Document, Example, Passage, Query
 
@@ -100,13 +100,13 @@ def _records(path: Path, parse: Callable[[Mapping[str, Any]], Value]) -> Iterato
 
 
 def _document(record: Mapping[str, Any]) -> Document:
-    found = Document(str(record["_id"]), str(record["text"]), str(record.get("title") or ""))
+    found = Document(str(record["_id"]), field(record, "text", str), str(record.get("title") or ""))
     require_whole(f"document {found.id!r}", found.id, found.title, found.text)
     return found
 
 
 def _query(record: Mapping[str, Any]) -> Query:
-    return Query(str(record["text"]), id=str(record["_id"]))
+    return Query(field(record, "text", str), id=str(record["_id"]))
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:

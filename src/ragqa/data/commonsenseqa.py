@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ragqa.data.faults import OnBad, refuse
+from ragqa.data.faults import OnBad, field, refuse
 from ragqa.data.lines import load_lines
 from ragqa.errors import DataError
 from ragqa.types import Example, Query
@@ -36,8 +36,8 @@ def _example(line: str, number: int) -> Example:
         labels = [str(choice["label"]) for choice in question["choices"]]
         if record["answerKey"] not in labels:
             raise ValueError(f"the answer {record['answerKey']!r} is none of the choices {', '.join(labels)}")
-        choices = tuple(str(choice["text"]) for choice in question["choices"])
-        query = Query(str(question["stem"]).strip(), id=str(record["id"]), choices=choices)
+        choices = tuple(field(choice, "text", str) for choice in question["choices"])
+        query = Query(field(question, "stem", str).strip(), id=str(record["id"]), choices=choices)
     except (ValueError, KeyError, TypeError) as fault:
         raise DataError(f"{type(fault).__name__}: {fault}", accepted=ACCEPTED) from None
     return Example(query, choice=labels.index(record["answerKey"]))

@@ -1,9 +1,13 @@
-"""What a loader does with a bad record, and one fault that records of every format may have."""
+"""What a loader does with a bad record, and faults that records of every format may have."""
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from ragqa.errors import DataError
 from ragqa.types import Example
+
+Value = TypeVar("Value")
 
 OnBad = Callable[[DataError], None]
 
@@ -38,6 +42,19 @@ def require_whole(name: str, *texts: str) -> None:
                 f"{name} holds half of a character pair: {read!r}",
                 accepted=r"whole characters: an emoji is a pair, as \ud83d\ude00",
             ) from None
+
+
+def field(record: Any, name: str, kind: type[Value]) -> Value:
+    """The value of that name, which is of that ``kind``: null is no text.
+
+    Raises:
+        KeyError, TypeError: there is none, or of another kind.
+    """
+    value = record[name]
+    if not isinstance(value, kind):
+        accepted = "text" if kind is str else "a list"
+        raise TypeError(f"{name} is {json.dumps(value)[:40]}, not {accepted}")
+    return value
 
 
 def _texts(example: Example) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ragqa.data.faults import OnBad, refuse, whole
+from ragqa.data.faults import OnBad, field, refuse, whole
 from ragqa.errors import DataError
 from ragqa.paths import readable
 from ragqa.types import Example, Passage, Query
@@ -70,7 +70,7 @@ def _examples(path: Path, name: str, on_bad: OnBad) -> Iterator[Example]:
 
 def _article(record: dict[str, Any], name: str) -> tuple[Passage, list[tuple[Any, Any, Any]]]:
     """The passage, and each question with its options and the letter of the right one."""
-    text = str(record["article"])
+    text = field(record, "article", str)
     asked = zip(record["questions"], record["options"], record["answers"], strict=True)
     return Passage(name, 0, len(text), text), list(asked)
 
@@ -79,5 +79,7 @@ def _example(question: Any, options: Any, answer: Any, name: str, passage: Passa
     choice = ord(str(answer)) - ord("A")
     if not 0 <= choice < len(options):
         raise ValueError(f"the answer {answer!r} is none of {len(options)} options")
-    query = Query(str(question).strip(), id=name, choices=tuple(map(str, options)))
+    named = {"question": question, **{chr(ord("A") + n): option for n, option in enumerate(options)}}
+    asked, *choices = (field(named, one, str) for one in named)
+    query = Query(asked.strip(), id=name, choices=tuple(choices))
     return Example(query, positives=(passage,), choice=choice)

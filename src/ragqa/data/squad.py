@@ -3,13 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ragqa.data.faults import OnBad, refuse, whole
+from ragqa.data.faults import OnBad, field, refuse, whole
 from ragqa.errors import DataError
 from ragqa.types import Example, Passage, Query, Span
-
-Value = TypeVar("Value")
 
 ACCEPTED = '{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}'
 
@@ -44,7 +42,7 @@ def _paragraphs(articles: Sequence[Any], on_bad: OnBad) -> Iterator[tuple[Passag
     ends: dict[str, int] = {}
     for number, article in enumerate(articles, 1):
         try:
-            found, title = _field(article, "paragraphs", list), _text(article.get("title"))
+            found, title = field(article, "paragraphs", list), _text(article.get("title"))
         except (KeyError, TypeError) as fault:
             on_bad(DataError(f"article {number}: {_reason(fault)}", accepted=ACCEPTED))
             continue
@@ -52,21 +50,13 @@ def _paragraphs(articles: Sequence[Any], on_bad: OnBad) -> Iterator[tuple[Passag
         name = f"article {title!r}" if title else document
         for place, paragraph in enumerate(found, 1):
             try:
-                text, qas = _field(paragraph, "context", str), _field(paragraph, "qas", list)
+                text, qas = field(paragraph, "context", str), field(paragraph, "qas", list)
             except (KeyError, TypeError) as fault:
                 on_bad(DataError(f"{name} paragraph {place}: {_reason(fault)}", accepted=ACCEPTED))
                 continue
             start = ends.get(document, 0)
             ends[document] = start + len(text) + 1
             yield Passage(document, start, start + len(text), text, title.replace("_", " ")), qas
-
-
-def _field(record: Any, name: str, kind: type[Value]) -> Value:
-    value = record[name]
-    if not isinstance(value, kind):
-        accepted = "text" if kind is str else "a list"
-        raise TypeError(f"{name} is {json.dumps(value)[:40]}, not {accepted}")
-    return value
 
 
 def _text(value: Any) -> str:
@@ -93,7 +83,7 @@ def _examples(passage: Passage, qas: Sequence[Any], on_bad: OnBad) -> Iterator[E
 
 
 def _example(qa: dict[str, Any], passage: Passage) -> Example:
-    query = Query(str(qa["question"]).strip(), id=str(qa["id"]))
+    query = Query(field(qa, "question", str).strip(), id=str(qa["id"]))
     impossible = qa.get("is_impossible")
     # Some programs write an answer without words where there is none.
     answers = [] if impossible else [answer for answer in qa["answers"] if _text(answer["text"])]

@@ -1,5 +1,6 @@
 """A language model that writes answers: any sequence-to-sequence or causal model of transformers."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class Generator(nn.Module):
         super().__init__()
         self.encoder = network
         self.is_seq2seq = bool(network.config.is_encoder_decoder)
+        self._scores_places = "logits_to_keep" in inspect.signature(network.forward).parameters
         self.peft_task = "SEQ_2_SEQ_LM" if self.is_seq2seq else "CAUSAL_LM"
         # Penalties, bans and forced tokens of a model's own would make its answers another thing than what is trained.
         own = network.generation_config
@@ -81,9 +83,14 @@ class Generator(nn.Module):
         if self.is_seq2seq:
             scores = self.encoder(input_ids=ids, attention_mask=mask, labels=labels).logits
         else:
-            # Virtual tokens of a trained prompt stand in front: only the last places are the row's own.
-            scores = self.encoder(input_ids=ids, attention_mask=mask).logits[:, -ids.shape[1] :]
-            scores, labels = scores[:, :-1], labels[:, 1:]
+            # Scores over the vocabulary are what takes memory. Virtual tokens of a trained prompt stand in front, so
+            # places count from the end of the row.
+            learned = (labels[:, 1:] != IGNORED).any(0).nonzero().squeeze(1)
+            places, labels = learned - ids.shape[1], labels[:, learned + 1]
+            if self._scores_places:
+                scores = self.encoder(input_ids=ids, attention_mask=mask, logits_to_keep=places).logits
+            else:
+                scores = self.encoder(input_ids=ids, attention_mask=mask).logits[:, places]
         losses = nn.functional.cross_entropy(
             scores.float().transpose(1, 2),
             labels,

@@ -9,7 +9,7 @@ their states e_i,
 
 (See, Liu and Manning 2017, arXiv:1704.04368.) The term with w, the word embedding of the token before, lets the pointer
 go on where the word just written stands; r, ln 1/n for tokens of the n-th best passage, stands in the attention of the
-decoder's layers, too, but for training. Self-attention and feed-forward layers of the decoder begin as the encoder's
+decoder's layers, too, but for training. Self-attention and feed-forward layers of the decoder begin as the backbone's
 last ones (Rothe, Narayan and Severyn 2020, arXiv:1907.12461).
 """
 

@@ -5,7 +5,7 @@ taken away, so that the calibration also sees what "not in these documents" look
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,15 @@ def retrieve_for(
     for example, without, hits in zip(
         examples, away, retriever.retrieve([e.query.text for e in examples], 4 * top_k), strict=True
     ):
-        kept = [h for h in hits if not (without and occurrences(h.passage.text, example.answers))]
+        own = {passage.text for passage in example.positives}
+        kept = [h for h in hits if not (without and _answers(h.passage.text, own, example.answers))]
         found.append(Retrieved(example, tuple(kept[:top_k]), bool(example.answers) and not without))
     return found
+
+
+def _answers(text: str, own: Set[str], answers: Sequence[str]) -> bool:
+    """Whether a passage holds an answer as whole words, or is one of the question's ``own``."""
+    return text in own or bool(occurrences(text, answers))
 
 
 def calibrate(

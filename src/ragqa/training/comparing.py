@@ -11,7 +11,7 @@ from typing import Any
 
 from ragqa import plugins
 from ragqa.errors import ConfigError, RagqaError, TrainingError
-from ragqa.memory import peak_memory
+from ragqa.memory import memory_named, peak_memory
 from ragqa.models.loading import quieten
 from ragqa.training.judging import Comparison
 from ragqa.training.recording import recording
@@ -108,15 +108,11 @@ def _train(run: Run, name: str, telling: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that listens, who ends this one
     quieten()
     try:
-        telling.send(_tuned(run, name, telling.send))
+        with memory_named():
+            tuned = _tuned(run, name, telling.send)
+        telling.send(tuned)
     except RagqaError as fault:
         telling.send(fault)
-    except (MemoryError, RuntimeError) as fault:
-        # So torch says it, of a CPU as of a GPU.
-        if isinstance(fault, RuntimeError) and "memory" not in str(fault):
-            raise
-        short = str(fault).partition("\n")[0] or "the memory is too small"
-        telling.send(TrainingError(short, accepted="a run that fits into memory", next_step=_SMALLER))
 
 
 def _tuned(run: Run, name: str, report: Report) -> Tuned:

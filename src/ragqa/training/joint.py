@@ -28,9 +28,10 @@ from ragqa.readers.extractive import ExtractiveReader
 from ragqa.training.checking import LEAST, consistent
 from ragqa.training.judging import Comparison, Scores, compare
 from ragqa.training.labelling import Borne, Tally, label, line
+from ragqa.training.resuming import differing
 from ragqa.training.retrieval import MemoryRetriever
 from ragqa.training.run import finetune
-from ragqa.training.run_folder import CARD, LAST, MODEL, disk_named, require_folder, set_aside
+from ragqa.training.run_folder import CARD, LAST, MODEL, alone, disk_named, require_folder, set_aside
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import JointRun, ReaderRun, RetrieverRun, Run
 from ragqa.training.splitting import LEAST_DOCUMENTS, divide, document_of, shuffled, wording
@@ -69,7 +70,7 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     Workers.joined().refuse("joint training searches, labels and judges")
-    with disk_named(run.output):
+    with disk_named(run.output), alone(run.output):
         return _finetune(run, resume, report, recording)
 
 
@@ -113,17 +114,19 @@ def _begin(run: JointRun, resume: bool, report: Report) -> None:
             finished.unlink()
     elif path.exists() and (others := _others(path.read_text(encoding="utf-8"), identity)):
         raise TrainingError(
-            f"{run.output} was begun with other {' and '.join(others)}",
+            f"{run.output} was begun with other {'; '.join(others)}",
             accepted="the run that it belongs to",
             next_step="restore them, or train without --resume (which begins again), or into another output",
         )
-    path.write_text(identity, encoding="utf-8")
+    with durable.whole(path) as partial:
+        partial.write_text(identity, encoding="utf-8")
 
 
 def _others(stored: str, identity: str) -> list[str]:
     """What of two identities is not the same."""
-    there = json.loads(stored)
-    return [name for name, value in json.loads(identity).items() if there.get(name) != value]
+    there, here = json.loads(stored), json.loads(identity)
+    settings = differing(there.pop("settings"), here.pop("settings"), ())
+    return [*settings, *(name for name, value in here.items() if there.get(name) != value)]
 
 
 def _identity(run: JointRun) -> str:
@@ -273,6 +276,12 @@ def _label(
     labelled = list(label(pairs, search.hybrid, search.reader, run.top_k, run.least_likelihood, tally))
     counts = {"labelled": tally.labelled, "without_a_hit": tally.without}
     report({"round": number, **counts, **({"not_read": tally.unread} if tally.unread else {})})
+    if len(labelled) < LEAST:
+        raise TrainingError(
+            f"the reader finds answers in the hits of {len(labelled)} of {len(pairs)} questions",
+            accepted=f"{LEAST} or more",
+            next_step="--index of the documents that answer, or a lower least_likelihood",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_labels(labelled, target, search.passages)
 

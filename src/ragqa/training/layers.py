@@ -89,6 +89,22 @@ def freeze(model: nn.Module, names: tuple[str, ...]) -> None:
         )
 
 
+def require_head(model: nn.Module) -> None:
+    """Refuse a head that would stay as it was drawn: what no run has trained nobody stores.
+
+    Raises:
+        TrainingError: part of it is frozen.
+    """
+    frozen = next(
+        (n for n, p in model.named_parameters() if n.startswith("head.") and not p.requires_grad), None
+    )
+    if frozen is not None:
+        raise TrainingError(
+            f"freeze: {frozen} belongs to a head that begins fresh",
+            accepted="names of the encoder; the head of a model to go on from (--start-from)",
+        )
+
+
 def below_top(model: nn.Module, layers: int) -> tuple[str, ...]:
     """The names that ``freeze`` needs so that only the top ``layers`` of each stack (and what is above) train.
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ragqa.errors import TrainingError
+from ragqa.training.run_folder import alone
 
 METRICS, EVENTS, PLOT = "metrics.jsonl", "tensorboard", "plot.png"
 
@@ -28,15 +29,15 @@ class Recorder:
         try:
             self._place = _place_of_events(folder / EVENTS, resume)
             self._metrics = (folder / METRICS).open("a", encoding="utf-8")
+            self._folder, self._step, self._resume = folder, 0, resume
+            self._events: Any = None
+            self.record({"begun": "again" if resume else "new"})
         except OSError as fault:
             raise TrainingError(
                 f"{folder} cannot be written: {fault.strerror}",
                 accepted="a folder",
                 next_step="--output FOLDER",
             ) from fault
-        self._folder, self._step, self._resume = folder, 0, resume
-        self._events: Any = None
-        self.record({"begun": "again" if resume else "new"})
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One report; numbers of a step become events."""
@@ -85,11 +86,11 @@ def _place_of_events(folder: Path, resume: bool) -> Path:
 def recording(
     shown: Callable[[dict[str, Any]], None], *, resume: bool
 ) -> Callable[[Path], AbstractContextManager[Callable[[dict[str, Any]], None]]]:
-    """A folder → reports that are recorded in it and ``shown``, as long as the context lasts."""
+    """A folder → reports that are recorded in it and ``shown``, as long as the context lasts; no other run is there."""
 
     @contextmanager
     def of(folder: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-        with Recorder(folder, resume=resume) as recorder:
+        with alone(folder), Recorder(folder, resume=resume) as recorder:
 
             def report(values: dict[str, Any]) -> None:
                 recorder.record(values)

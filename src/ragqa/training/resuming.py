@@ -15,7 +15,7 @@ from ragqa.errors import TrainingError
 from ragqa.training.run_folder import RATES, position_of
 from ragqa.training.schedule import Schedule
 
-_FREE = frozenset({"checkpoint_minutes", "validate_steps"})
+FREE = frozenset({"checkpoint_minutes", "validate_steps"})
 """What may change on the way: when to save and to validate."""
 
 _DIGESTS = ("data", "models")
@@ -99,22 +99,22 @@ class Checkpoint:
         there, here = self.position, own.position
         # What an older version did not know stood at its default.
         schedule = {**Schedule().model_dump(), **there.schedule}
-        free = _FREE | RATES if there.diverged else _FREE
-        if told := _differing(schedule, here.schedule, free):
+        free = FREE | RATES if there.diverged else FREE
+        if told := differing(schedule, here.schedule, free):
             raise _another(
                 path, f"another schedule: {'; '.join(told)}", "the schedule that the run began with"
             )
         stored, mine = there.identity, here.identity
         if stored is None or mine is None:
             stored = mine = {}
-        if told := _differing(stored, mine, _DIGESTS):
+        if told := differing(stored, mine, _DIGESTS):
             raise _another(path, f"other settings: {'; '.join(told)}", "the settings that the run began with")
         others = [name for name in _DIGESTS if stored.get(name) != mine.get(name)]
         if others or self.weights.keys() != own.weights.keys():
             raise _another(path, f"other {' and '.join(others) or 'weights'}", "the run that it belongs to")
 
 
-def _differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Container[str]) -> list[str]:
+def differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Container[str]) -> list[str]:
     """What the two do not say alike; what only one says is the default of the other."""
     found: list[str] = []
     for key in {**there, **here}:
@@ -122,7 +122,7 @@ def _differing(there: Mapping[str, Any], here: Mapping[str, Any], free: Containe
         if left == right or key in free:
             continue
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += (f"{key}.{told}" for told in _differing(left, right, ()))
+            found += (f"{key}.{told}" for told in differing(left, right, ()))
             continue
         if isinstance(left, list) and isinstance(right, list):  # documents may be named by the hundred
             apart = (

@@ -12,13 +12,14 @@ from torch import nn
 
 from ragqa import backbone, checkpoints, devices, durable, plugins, pretrained
 from ragqa.backbone import content_digest
+from ragqa.memory import memory_named
 from ragqa.models.placing import placed
 from ragqa.protocols import Continual, Tuning
 from ragqa.training import checking
 from ragqa.training.allocator import freed_memory_kept
 from ragqa.training.card import model_card
 from ragqa.training.judging import Comparison
-from ragqa.training.layers import below_top, freeze
+from ragqa.training.layers import below_top, freeze, require_head
 from ragqa.training.pace import Pace
 from ragqa.training.run_folder import (
     BEST,
@@ -86,7 +87,8 @@ class Prepared:
 
 def plan(run: Run, report: Report) -> None:
     """Report what a run would do and how long it would take, without training."""
-    estimate(prepare(run, report), report)
+    with memory_named():
+        estimate(prepare(run, report), report)
 
 
 def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
@@ -97,7 +99,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
-    with disk_named(run.output):
+    with disk_named(run.output), memory_named():
         return _finetune(run, resume, report)
 
 
@@ -170,10 +172,15 @@ def prepare(run: Run, report: Report) -> Prepared:
     schedule = run.schedule_for(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
     task: Task = _target(run).task(run, split, report)
+    torch.manual_seed(
+        schedule.seed
+    )  # making a model ready for this machine, the first time, draws weights as well
     tuning.apply(task.model)
     if run.train_top is not None:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
+    if not task.goes_on:
+        require_head(task.model)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
     trainer = Trainer(
         placed(task.model),

@@ -7,6 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ragqa import durable
 from ragqa.errors import RagqaError, TrainingError
 from ragqa.training.schedule import Schedule
@@ -56,6 +58,30 @@ def require_own(output: Path, models: Sequence[str]) -> None:
                 accepted="an output of its own",
                 next_step=f"--output {output}_2",
             )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second run out of ``folder``: the checkpoints of two would be taken for those of one.
+
+    Raises:
+        TrainingError: another run is there.
+    """
+    with disk_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as taken:
+            raise TrainingError(
+                f"another run trains in {folder}",
+                accepted="one at a time",
+                next_step="--output FOLDER, or the same command when it has ended",
+            ) from taken
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -1,18 +1,22 @@
 """A small search before a run: several learning rates on the first steps, each judged on the held-out questions."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ragqa import durable
 from ragqa.errors import TrainingError
 from ragqa.training.allocator import freed_memory_kept
+from ragqa.training.resuming import FREE
 from ragqa.training.run import estimate, prepare
 from ragqa.training.run_folder import (
     CHOSEN,
     LAST,
     RATES,
+    alone,
     chosen,
     disk_named,
     diverged,
@@ -59,8 +63,12 @@ def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tup
     """
     require_folder(run.output)
     if resume and (schedule := chosen(run.output)) is not None:
-        lower = {k: v for k, v in run.given_schedule.items() if k in RATES} if diverged(run.output) else {}
-        return run.model_copy(update={"schedule": schedule.model_copy(update=lower)}), []
+        changed = FREE | RATES if diverged(run.output) else FREE
+        given = {name: value for name, value in run.given_schedule.items() if name in changed}
+        schedule = schedule.model_copy(update=given)
+        if Workers.joined().first:  # once the run has gone on with them, lower rates are those that it has
+            _keep(schedule, run.output)
+        return run.model_copy(update={"schedule": schedule}), []
     begun = resume and (run.output / LAST).is_file()
     return (run, []) if begun or tries is None else search(run, tries, report)
 
@@ -100,15 +108,15 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     report = Workers.joined().voice(report)
     first = prepare(run, report)
     estimate(first, report)
-    if Workers.joined().first:  # what an earlier run in this folder left
-        set_aside(run.output, report)
-        for name in (CHOSEN, LAST):
-            (run.output / name).unlink(missing_ok=True)
     usual, steps = first.schedule, _steps(first.trainer.steps)
     start = {name: weight.clone() for name, weight in first.trainer.weights.state().items()}
     first.trainer.report = lambda _: None
     found = []
-    with disk_named(run.output):
+    with disk_named(run.output), alone(run.output) if Workers.joined().first else nullcontext():
+        if Workers.joined().first:  # what an earlier run in this folder left
+            set_aside(run.output, report)
+            for name in (CHOSEN, LAST):
+                (run.output / name).unlink(missing_ok=True)
         for number, rate in enumerate(rates(usual.learning_rate, tries), 1):
             schedule = _schedule(usual, rate, steps)
             first.trainer.begin_again(start, schedule, run.output / "search" / str(number))
@@ -117,9 +125,13 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
         found_rates = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
         schedule = usual.model_copy(update=found_rates)
         if Workers.joined().first:
-            with durable.whole(run.output / CHOSEN) as partial:
-                partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            _keep(schedule, run.output)
     return run.model_copy(update={"schedule": schedule}), found
+
+
+def _keep(schedule: Schedule, folder: Path) -> None:
+    with disk_named(folder), durable.whole(folder / CHOSEN) as partial:
+        partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:

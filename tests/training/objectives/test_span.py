@@ -128,3 +128,14 @@ def test_nothing_outside_the_folder_is_needed(tiny_bert: Path) -> None:
     made = SpanObjective(load_tokenizer(tiny_bert))
     made.prepare([EXAMPLE])
     assert made.group(EXAMPLE, np.random.default_rng(0)) is not None
+
+
+def test_a_question_whose_answer_nobody_has_worded_is_no_unanswerable_one() -> None:
+    """One with options, or with judged documents: the passages that were mined for it may well answer it."""
+    objective = SpanObjective(load_tokenizer(builtin_path()), unanswerable_share=1.0)
+    optional = Example(Query("How heavy?", choices=("five", "six")), (), (GOLD,), (), (NEGATIVE,), choice=0)
+    judged = Example(Query("How heavy?"), (), (GOLD,), (), (NEGATIVE,))
+    nothing = Example(Query("How old?"), (), (), (), (NEGATIVE,))
+    objective.prepare([optional, judged, nothing])
+    rng = np.random.default_rng(0)
+    assert [objective.group(one, rng) is None for one in (optional, judged, nothing)] == [True, True, False]

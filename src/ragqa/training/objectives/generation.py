@@ -88,7 +88,9 @@ class WritingObjective:
         """Prompts are made when they are drawn."""
 
     def group(self, example: Example, rng: np.random.Generator) -> WritingGroup | None:
-        """One training group, or None where the prompt has no room for the words that answer."""
+        """One training group, or None where the words that answer are not known or find no room in the prompt."""
+        if not example.answer_known:
+            return None
         question = example.query.text
         negatives = [example.hard_negatives[int(i)] for i in rng.permutation(len(example.hard_negatives))]
         answerable = bool(example.answers)

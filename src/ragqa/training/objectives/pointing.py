@@ -101,7 +101,7 @@ class PointingObjective:
             return self._kept(example).asking
         negatives = example.hard_negatives
         answerable = bool(example.answers and example.positives)
-        if not negatives and not answerable:
+        if not example.answer_known or (not negatives and not answerable):
             return None
         refused = bool(negatives) and (not answerable or refuses < self.unanswerable_share)
         count = 1 + int(share * self.passages)

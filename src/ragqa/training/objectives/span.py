@@ -90,7 +90,7 @@ class SpanObjective:
         with_negative = bool(negatives) and draw < self.unanswerable_share + self.hard_negative_share
         windows: list[Window] = []
         gold: list[tuple[int, int, int]] = []
-        if not unanswerable and not example.spans:  # a question with options, say, and no span to learn
+        if not example.answer_known or (not unanswerable and not example.spans):
             return None
         if not unanswerable:
             passage, span = example.positives[0], example.spans[0]

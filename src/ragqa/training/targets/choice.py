@@ -61,7 +61,7 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     if not found:
         raise DataError(
             f"none of the {len(read)} questions can have options",
-            accepted="questions with options, or with answers and passages",
+            accepted="questions with options, or with answers and passages that hold other names, numbers or words",
         )
     return found
 

@@ -65,6 +65,12 @@ def examples(run: PretrainRun, on_bad: OnBad) -> list[Example]:
             f"no text in {', '.join(map(str, run.data))}",
             accepted="documents of the kinds that ragqa index reads",
         )
+    first: dict[str, Passage] = {}
+    for passage in found:
+        first.setdefault(passage.text, passage)
+    if repeated := len(found) - len(first):
+        on_bad(DataError(f"{repeated} passages that an earlier one repeats word for word"))
+    found = list(first.values())
     named = isinstance(run.validation_documents, tuple)
     if not named and len({passage.doc_id for passage in found}) < LEAST_DOCUMENTS:
         found = [replace(passage, doc_id=passage.id) for passage in found]

@@ -57,6 +57,10 @@ def task(run: ReaderRun, split: Split, report: Report) -> Task:
     Raises:
         TrainingError: the reader to go on from has another backbone, or only adds to a third.
     """
+    if not run.hard_negatives:
+        checking.refuse_given(
+            run, ("mining",), "hard_negatives is 0, and none are mined", "hard_negatives: 4"
+        )
     model, start = initial(SpanModel, run)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective = SpanObjective(
@@ -125,7 +129,7 @@ def fit_calibration(run: ReaderRun, split: Split, folder: Path, report: Report) 
             next_step="more questions, or more validation_documents in the --config",
         )
     everything = [*split.training, *split.validation, *split.test]
-    spans = _retrieved(split.validation, everything, run)
+    spans = _retrieved([e for e in split.validation if e.answer_known], everything, run)
     lexical = []
     if run.lexical_data:
         chinese = data.read(run.lexical_data, on_bad=lambda fault: report({"left out": str(fault)}))
