@@ -12,6 +12,7 @@ from ragqa.data import squad
 from ragqa.errors import DataError
 from ragqa.evaluation.answers import answer_tokens
 from ragqa.training.options import with_options
+from ragqa.types import Example, Passage, Query, Span
 
 DATA = Path(os.environ.get("RAGQA_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -153,3 +154,24 @@ def test_options_from_squad_hold_the_answer_once_and_stand_in_the_passage() -> N
                 assert not right <= set(answer_tokens(option))
     assert found == list(with_options(examples, 4, seed=1))
     assert [e for e in with_options(examples[1:], 4, seed=1) if e.query.id == found[5].query.id] == [found[5]]
+
+
+def test_a_chinese_question_gets_phrases_of_its_passage() -> None:
+    text = "租约于1949年5月在北京签订，由房东承担维修费用。租客每月支付房租，押金为两个月的租金。"
+    passage = Passage("lease", 0, len(text), text)
+    asked = [
+        Example(Query(question, question), (answer,), (passage,), (Span(text.index(answer), 0),))
+        for question, answer in (("租约在哪里签订？", "北京"), ("租约哪年签订？", "1949年"))
+    ]
+    found = list(with_options(asked, 4, seed=1))
+    assert len(found) == 2
+    for example in found:
+        assert len(set(example.query.choices)) == 4
+        assert all(option in text and len(option) > 1 for option in example.query.choices)
+    assert "5月" in found[1].query.choices  # of its own kind first
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets at {DATA}")
+def test_nearly_all_chinese_questions_get_options() -> None:
+    examples = squad.load(DATA / "cmrc2018" / "dev.json", lambda _: None)[:300]
+    assert len(list(with_options(examples, 4, seed=1))) > 280

@@ -61,7 +61,7 @@ def examples(run: ChoiceRun, on_bad: OnBad) -> list[Example]:
     if not found:
         raise DataError(
             f"none of the {len(read)} questions can have options",
-            accepted="questions with options, or with answers and passages that hold other names, numbers or words",
+            accepted="questions with options, or with answers and passages that hold other phrases as well",
         )
     return found
 
@@ -123,7 +123,7 @@ def judged(model: Any, objective: OptionsObjective, examples: Sequence[Example])
 
 
 def _batches(groups: Sequence[Any]) -> Iterator[list[Any]]:
-    """In their order, with so many rows that memory is bounded."""
+    """In their order, with at most so many rows; a group that has more stands alone."""
     batch: list[Any] = []
     for group in groups:
         if batch and sum(g.rows for g in batch) + group.rows > _ROWS:
