@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ragqa.choices import option_windows, token_ids
 from ragqa.models.choice import ChoiceModel
+from ragqa.training.objectives.texts import Texts
 from ragqa.types import Example, Query
 from ragqa.windows import Ints, Window, Windower, pad
 
@@ -95,17 +97,15 @@ class OptionsObjective(ABC):
         self.tokenizer, self.smoothing = tokenizer, smoothing
         self.lessons, self.teacher_share = lessons or {}, teacher_share
         self.windower = Windower.of(tokenizer, max_window_tokens)
-        self._known: dict[str, Ints] = {}
+        self._known: Texts[Ints] = Texts(partial(token_ids, tokenizer))
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
-        texts = {
+        self._known.add(
             text
             for e in examples
             for text in (e.query.text, *e.query.choices, *(p.titled_text for p in e.positives[:1]))
-        }
-        missing = sorted(texts - self._known.keys())
-        self._known.update(zip(missing, token_ids(self.tokenizer, missing), strict=True))
+        )
 
     @abstractmethod
     def group(self, example: Example, rng: np.random.Generator) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ragqa.models.generator import Generator
 from ragqa.training.objectives.generation import WritingBatch, padded_batch
+from ragqa.training.objectives.texts import Texts
 from ragqa.types import Example
 
 
@@ -34,17 +35,17 @@ class ContinuationObjective:
 
     def __init__(self, tokenizer: Any, *, smoothing: float = 0.0) -> None:
         self._tokenizer, self._smoothing = tokenizer, smoothing
-        self._known: dict[str, TokenRow] = {}
+        self._known: Texts[TokenRow] = Texts(self._rows)
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every passage once."""
-        texts = sorted({e.positives[0].titled_text for e in examples if e.positives} - self._known.keys())
-        if texts:
-            encoded = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
-            end = int(self._tokenizer.eos_token_id)
-            self._known.update(
-                (text, TokenRow((*ids, end))) for text, ids in zip(texts, encoded, strict=True)
-            )
+        self._known.add(e.positives[0].titled_text for e in examples if e.positives)
+
+    def _rows(self, texts: list[str]) -> list[TokenRow]:
+        end = int(self._tokenizer.eos_token_id)
+        return [
+            TokenRow((*ids, end)) for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+        ]
 
     def group(self, example: Example, rng: np.random.Generator) -> TokenRow | None:
         """The tokens of a passage, or None where none follows another."""

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ragqa.errors import ModelError
 from ragqa.runtimes.batches import pad
+from ragqa.training.objectives.texts import Texts
 from ragqa.types import Example
+from ragqa.windows import Ints
 
 _MASKS = ("[MASK]", "<mask>")
 _MASKED, _REPLACED = 0.8, 0.9
@@ -60,20 +62,23 @@ class MaskedObjective:
             raise ModelError("the tokenizer has no mask token", accepted=" or ".join(_MASKS))
         self._mask_id = int(known[0])
         self._words = tokenizer.get_vocab_size()
-        self._known: dict[str, npt.NDArray[np.int64]] = {}
-        self._special: dict[str, npt.NDArray[np.bool_]] = {}
+        self._known: Texts[tuple[Ints, npt.NDArray[np.bool_]]] = Texts(self._read)
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every passage once."""
-        texts = sorted({e.positives[0].titled_text for e in examples if e.positives} - self._known.keys())
-        for text, encoded in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
-            self._known[text] = np.array(encoded.ids, dtype=np.int64)
-            self._special[text] = np.array(encoded.special_tokens_mask, dtype=np.bool_)
+        self._known.add(e.positives[0].titled_text for e in examples if e.positives)
+
+    def _read(self, texts: list[str]) -> list[tuple[Ints, npt.NDArray[np.bool_]]]:
+        """Of each text its tokens, and which of them are special."""
+        return [
+            (np.array(one.ids, dtype=np.int64), np.array(one.special_tokens_mask, dtype=np.bool_))
+            for one in self._tokenizer.encode_batch(texts)
+        ]
 
     def group(self, example: Example, rng: np.random.Generator) -> MaskedText | None:
         """The passage with some words hidden, or None where there is none to hide."""
-        text = example.positives[0].titled_text
-        words, places = self._known[text], np.flatnonzero(~self._special[text])
+        words, special = self._known[example.positives[0].titled_text]
+        places = np.flatnonzero(~special)
         if len(places) < 2:
             return None
         picked = rng.permutation(places)[: max(1, round(self._share * len(places)))]

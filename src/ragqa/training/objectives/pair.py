@@ -10,6 +10,7 @@ compete: with the scores s and the right passage + (Cao et al. 2007; Gao et al. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,9 +19,9 @@ from torch import Tensor
 
 from ragqa.models.pair import PairModel
 from ragqa.training.objectives.span import shared_norm_loss
-from ragqa.training.objectives.texts import TokenTexts
+from ragqa.training.objectives.texts import Texts, texts_of
 from ragqa.types import Example, Passage, Span
-from ragqa.windows import Window, Windower, pad, token_span
+from ragqa.windows import Window, Windower, pad, token_span, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,13 @@ class PairObjective:
         max_window_tokens: int = 384,
     ) -> None:
         self.windower = Windower.of(tokenizer, max_window_tokens)
-        self.tokenizer, self.texts = tokenizer, TokenTexts(tokenizer)
+        self.tokenizer, self.texts = tokenizer, Texts(partial(tokenize, tokenizer))
         self.by_group = listwise
         self.negatives, self.listwise, self.smoothing = negatives, listwise, smoothing
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
-        self.texts.add(examples)
+        self.texts.add(texts_of(examples))
 
     def group(self, example: Example, rng: np.random.Generator) -> PairGroup | None:
         """One training group, or None where there is no passage to tell from another."""

@@ -6,6 +6,7 @@ say so; or, the other way round, one answer in its passage, for which the questi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from ragqa.models.generator import IGNORED
 from ragqa.models.pointer import PointerModel
 from ragqa.prompting import NOT_HERE, language_of
 from ragqa.sources import ANSWER, ASK, ASKING, Source, pad_sources, to_answer, to_ask
-from ragqa.training.objectives.texts import TokenTexts
+from ragqa.training.objectives.texts import Texts, texts_of
 from ragqa.types import Example, Passage
-from ragqa.windows import Ints, Windower
+from ragqa.windows import Ints, Windower, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,13 @@ class PointingObjective:
         self.tokenizer, self.windower = tokenizer, Windower.of(tokenizer)
         self.passages, self.unanswerable_share = passages, unanswerable_share
         self.question_share, self.max_answer_tokens = question_share, max_answer_tokens
-        self._texts = TokenTexts(tokenizer)
+        self._texts = Texts(partial(tokenize, tokenizer))
         self._known: dict[int, _Kept] = {}
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
         answers = {e.answers[0] for e in examples if e.answers}
-        self._texts.add(examples, {*answers, *NOT_HERE.values(), ASKING})
+        self._texts.add({*texts_of(examples), *answers, *NOT_HERE.values(), ASKING})
 
     def group(self, example: Example, rng: np.random.Generator) -> PointingGroup | None:
         """One training group, or None when nothing of the example can be learned from."""

@@ -10,6 +10,7 @@ A group without the answer has the [CLS] positions of its windows as gold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ragqa.models.span import SpanModel
-from ragqa.training.objectives.texts import TokenTexts
+from ragqa.training.objectives.texts import Texts, texts_of
 from ragqa.types import Example
-from ragqa.windows import Window, Windower, pad, token_span
+from ragqa.windows import Window, Windower, pad, token_span, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,11 @@ class SpanObjective:
         self.tokenizer = tokenizer
         self.hard_negative_share = hard_negative_share
         self.unanswerable_share, self.smoothing = unanswerable_share, smoothing
-        self._texts = TokenTexts(tokenizer)
+        self._texts = Texts(partial(tokenize, tokenizer))
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise every text of ``examples`` once."""
-        self._texts.add(examples)
+        self._texts.add(texts_of(examples))
 
     def group(self, example: Example, rng: np.random.Generator) -> Group | None:
         """One training group, or None when nothing of the example can be learned from."""
