@@ -202,4 +202,5 @@ class Example:
     @property
     def answer_known(self) -> bool:
         """Whether words that answer are known, or that nothing does; right options and right passages tell neither."""
-        return bool(self.answers) or not (self.positives or self.choice is not None)
+        without_passage = self.choice is not None and not self.hard_negatives
+        return bool(self.answers) or not (self.positives or without_passage)

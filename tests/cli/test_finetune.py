@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ragqa.training.allocator import memory_named
+from ragqa.training.trainer import Trainer
+
 PLACES = ("harbour", "meadow", "desert", "valley", "island", "forest")
 
 
@@ -65,7 +68,44 @@ def test_questions_that_a_target_cannot_learn_from_are_counted(
     optional.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     data = ("--data", str(questions), "--data", str(optional))
     done = ragqa("finetune", "reader", *data, "--dry-run")
-    assert "left out: 10 of 40 to train on: nothing to learn, or too long" in done.err.splitlines(), done.err
+    assert "not learned 10 of 40: too long, or nothing to learn" in done.err.splitlines(), done.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore"),
+            "can't allocate",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "CUDA out of memory"),
+        (MemoryError(), "the memory is too small"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--search", "2")])
+def test_too_little_memory_is_one_line(
+    ragqa: Any,
+    questions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+    said: str,
+    more: tuple[str, ...],
+) -> None:
+    def lacking(self: Trainer, batches: int = 4) -> float:
+        raise fault
+
+    monkeypatch.setattr(Trainer, "seconds_per_step", lacking)
+    done = ragqa("finetune", "reader", "--data", str(questions), "--output", str(tmp_path / "run"), *more)
+    assert done.code == 1
+    last = done.err.splitlines()[-1]
+    assert said in last
+    assert "accepted: a run that fits into memory; try: a smaller schedule.batch_groups" in last
+
+
+def test_an_error_that_only_speaks_of_memory_is_no_lack_of_it() -> None:
+    with pytest.raises(RuntimeError, match="share memory"), memory_named():
+        raise RuntimeError("Some tensors share memory, this will lead to duplicate memory on disk")
 
 
 def test_a_run_ends_with_a_table_and_a_reader_that_answers(

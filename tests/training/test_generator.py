@@ -521,6 +521,18 @@ def test_what_was_added_to_a_model_needs_that_model(base: tuple[str, Path], tmp_
         load_generator(model)
 
 
+def test_questions_whose_answers_nobody_has_worded_are_no_refusals(
+    base: tuple[str, Path], template: Path
+) -> None:
+    _, objective, _ = groups_of(*base, template)
+    passage = Passage("a", 0, 8, "the ant")
+    rng = np.random.default_rng(0)
+    optional = Example(Query("which ?", choices=("day", "night")), choice=0)
+    judged = Example(Query("which ?"), (), (passage,), (), (passage,))
+    assert [objective.group(one, rng) for one in (optional, judged)] == [None, None]
+    assert objective.group(Example(Query("which ?"), hard_negatives=(passage,)), rng) is not None
+
+
 def test_answers_that_find_no_room_are_told_before_the_first_step(
     base: tuple[str, Path], tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from ragqa.training.joint import LABELS, _identity, finetune_jointly, read
 from ragqa.training.joint_plan import plan_jointly
 from ragqa.training.run import finetune
 from ragqa.training.run_files import load_run
-from ragqa.training.run_folder import LAST
+from ragqa.training.run_folder import LAST, alone
 from ragqa.training.settings import JointRun, ReaderRun
 from ragqa.training.task import Report
 
@@ -124,6 +124,14 @@ def test_a_round_labels_the_passages_of_an_index_and_leaves_both_models(
 
     # Answers that the passages do not hold label nothing.
     elsewhere = tmp_path / "elsewhere"
+    with alone(elsewhere), pytest.raises(TrainingError, match="another run trains in"):
+        finetune_jointly(
+            run.model_copy(update={"output": elsewhere}), resume=False, report=said.append, recording=unheard
+        )
+    (tmp_path / "file").write_text("")
+    nowhere = run.model_copy(update={"output": tmp_path / "file"})
+    with pytest.raises(TrainingError, match=r"file is a file; accepted: a folder"):
+        finetune_jointly(nowhere, resume=False, report=said.append, recording=unheard)
     strict = JointRun.model_validate({**values, "output": elsewhere, "least_likelihood": 0.999999})
     with pytest.raises(
         TrainingError, match=r"finds answers in the hits of \d+ of 36 questions; accepted: 20 or more"

@@ -397,6 +397,16 @@ def objective(encoder: Path) -> PointingObjective:
     )
 
 
+def test_a_question_whose_answer_nobody_has_worded_is_no_refusal(objective: PointingObjective) -> None:
+    query = Query("Which?", choices=("a", "b"))
+    optional = Example(query, (), (passage(3),), (), (passage(4),), choice=0)
+    nothing = Example(Query("Which?"), hard_negatives=(passage(4),))
+    objective.prepare([optional, nothing])
+    rng = np.random.default_rng(0)
+    assert all(objective.group(optional, rng) is None for _ in range(20))
+    assert objective.group(nothing, rng) is not None
+
+
 def test_groups_have_the_shares_that_were_asked_for(objective: PointingObjective) -> None:
     text = text_of(3)
     start = text.index(place(3).title())

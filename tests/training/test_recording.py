@@ -106,6 +106,13 @@ def test_a_second_run_is_kept_out_of_a_folder(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    of = recording(lambda _: None, resume=False)
+    with pytest.raises(TrainingError, match=r"file is a file; accepted: a folder"), of(tmp_path / "file"):
+        pass
+
+
 def test_a_run_without_a_step_has_no_picture(tmp_path: Path) -> None:
     record(tmp_path, [{"training_questions": 3}])
     assert plot(tmp_path) is None

@@ -9,7 +9,7 @@ import torch
 from ragqa.errors import TrainingError
 from ragqa.training import searching
 from ragqa.training.run import Prepared, finetune, prepare
-from ragqa.training.run_folder import CHOSEN, LAST
+from ragqa.training.run_folder import CHOSEN, LAST, alone
 from ragqa.training.schedule import Schedule
 from ragqa.training.searching import Tried, plan_search, rates, search, settled, table
 from ragqa.training.settings import ReaderRun, Run
@@ -110,17 +110,15 @@ def test_a_resumed_run_goes_on_with_what_was_chosen_and_a_new_one_forgets_it(
     prepared.trainer._save()
     gone_on, _ = settled(slower, None, quiet.append, resume=True)
     assert found.schedule is not None
+    assert gone_on.schedule is not None
     assert gone_on.schedule == found.schedule.model_copy(update={"learning_rate": 1e-5})
     # Once it has gone on with lower rates these are its own, also when it is cut again.
-    prepared.trainer._diverged = False
-    prepared.trainer._save()
+    finetune(gone_on, resume=True, report=quiet.append)
     assert settled(slower, None, quiet.append, resume=True) == (gone_on, [])
     # What may change at any time may change in a searched run, too.
     rarer = slower.model_copy(update={"schedule": Schedule(checkpoint_minutes=60.0)})
     again, _ = settled(rarer, None, quiet.append, resume=True)
-    assert again.schedule is not None
-    assert (again.schedule.checkpoint_minutes, again.schedule.learning_rate) == (60.0, 1e-5)
-    settled(slower.model_copy(update={"schedule": found.schedule}), None, quiet.append, resume=True)
+    assert again.schedule == gone_on.schedule.model_copy(update={"checkpoint_minutes": 60.0})
     # Only a run that begins forgets it, not one that is refused before.
     (run.output / LAST).write_bytes(b"kept")
     refused = run.model_copy(update={"validation_documents": 99})
@@ -158,6 +156,14 @@ def test_a_rate_that_ends_in_no_number_is_not_taken(
     assert found.schedule is not None
     assert found.schedule.learning_rate == 1e-3
     assert table(tried, "F1")[2].endswith("no number")
+
+
+def test_a_folder_in_which_a_run_trains_is_not_searched_in(
+    tmp_path: Path, tiny_bert: Path, questions: Path
+) -> None:
+    run = run_of(tmp_path, tiny_bert, questions)
+    with alone(run.output), pytest.raises(TrainingError, match="another run trains in"):
+        search(run, 2, lambda _: None)
 
 
 def test_one_setting_is_no_search(tmp_path: Path, tiny_bert: Path, questions: Path) -> None:

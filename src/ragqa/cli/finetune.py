@@ -147,13 +147,14 @@ def joint(
     """Train retriever and reader together on questions and answers alone: each round labels its own passages."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.models.loading import quieten
+    from ragqa.training.allocator import memory_named
     from ragqa.training.joint import finetune_jointly
     from ragqa.training.joint_plan import plan_jointly
     from ragqa.training.recording import recording
 
     quieten()
     run = described("joint", data, config, output=output, index=index, rounds=rounds)
-    with closing(TrainingView()) as view:
+    with memory_named(), closing(TrainingView()) as view:
         if dry_run:
             plan_jointly(run, view.show)
             return
@@ -174,13 +175,14 @@ def _train(run: Any, usage: str, resume: bool, dry_run: bool, tries: int | None)
     """Train, and print the comparison and how the model is used; of several processes this may be one."""
     from ragqa.cli.training_view import TrainingView, comparison_lines
     from ragqa.models.loading import quieten
+    from ragqa.training.allocator import memory_named
     from ragqa.training.recording import recording
     from ragqa.training.run import finetune, plan
     from ragqa.training.searching import plan_search, settled, table
     from ragqa.training.workers import together
 
     quieten()
-    with together() as workers, closing(TrainingView()) as view:
+    with memory_named(), together() as workers, closing(TrainingView()) as view:
         if dry_run:
             if tries is None:
                 plan(run, view.show)

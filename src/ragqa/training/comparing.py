@@ -11,8 +11,9 @@ from typing import Any
 
 from ragqa import plugins
 from ragqa.errors import ConfigError, RagqaError, TrainingError
-from ragqa.memory import memory_named, peak_memory
+from ragqa.memory import peak_memory
 from ragqa.models.loading import quieten
+from ragqa.training.allocator import memory_named
 from ragqa.training.judging import Comparison
 from ragqa.training.recording import recording
 from ragqa.training.run import finetune, megabytes

@@ -70,12 +70,20 @@ def finetune_jointly(run: JointRun, *, resume: bool, report: Report, recording: 
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
     Workers.joined().refuse("joint training searches, labels and judges")
-    with disk_named(run.output), alone(run.output):
-        return _finetune(run, resume, report, recording)
+    with disk_named(run.output):
+        found = read(run, report)
+        with alone(run.output):
+            return _finetune(run, found, resume, report, recording)
 
 
-def _finetune(run: JointRun, resume: bool, report: Report, recording: Recording) -> FinishedJointly:
-    passages, pairs, test = read(run, report)
+def _finetune(
+    run: JointRun,
+    found: tuple[Sequence[Passage], Sequence[Example], Sequence[Example]],
+    resume: bool,
+    report: Report,
+    recording: Recording,
+) -> FinishedJointly:
+    passages, pairs, test = found
     _begin(run, resume, report)
     models = before = first_models(run)
     folder, held_out = run.output, tuple[str, ...]()
@@ -166,8 +174,8 @@ def read(run: JointRun, report: Report) -> tuple[list[Passage], list[Example], l
             accepted="an index of them, or questions in a form that brings passages along",
             next_step="--index indexes/default",
         )
-    alone = [Example(e.query, e.answers) for e in found]
-    pairs = shuffled(consistent(alone, left_out), run.split_seed)
+    bare = [Example(e.query, e.answers) for e in found]
+    pairs = shuffled(consistent(bare, left_out), run.split_seed)
     aside = min(len(pairs) // 10, MOST_TESTED) if run.test_questions is None else run.test_questions
     test = pairs[:aside]
     tested = {wording(e.query.text) for e in test}  # with other options it would be another question

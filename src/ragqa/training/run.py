@@ -12,7 +12,6 @@ from torch import nn
 
 from ragqa import backbone, checkpoints, devices, durable, plugins, pretrained
 from ragqa.backbone import content_digest
-from ragqa.memory import memory_named
 from ragqa.models.placing import placed
 from ragqa.protocols import Continual, Tuning
 from ragqa.training import checking
@@ -29,11 +28,13 @@ from ragqa.training.run_folder import (
     RESOLVED,
     chosen,
     disk_named,
+    keep_chosen,
     require_own,
     set_aside,
 )
 from ragqa.training.schedule import Schedule
 from ragqa.training.settings import Run
+from ragqa.training.settings.run import HeadedRun
 from ragqa.training.splitting import Split, divide
 from ragqa.training.starting import PEFT
 from ragqa.training.task import Report, Task
@@ -87,8 +88,7 @@ class Prepared:
 
 def plan(run: Run, report: Report) -> None:
     """Report what a run would do and how long it would take, without training."""
-    with memory_named():
-        estimate(prepare(run, report), report)
+    estimate(prepare(run, report), report)
 
 
 def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
@@ -99,7 +99,7 @@ def finetune(run: Run, *, resume: bool, report: Report) -> Finished:
     Raises:
         DataError, TrainingError: nothing can be learned from the data, or the settings do not fit it.
     """
-    with disk_named(run.output), memory_named():
+    with disk_named(run.output):
         return _finetune(run, resume, report)
 
 
@@ -110,6 +110,8 @@ def _finetune(run: Run, resume: bool, report: Report) -> Finished:
     run, task, trainer = prepared.run, prepared.task, prepared.trainer
     if resume:
         trainer.go_on()
+        if workers.first and chosen(run.output) is not None:
+            keep_chosen(prepared.schedule, run.output)  # with what was given for it to go on, lower rates say
     elif workers.first:
         set_aside(run.output, report)
     if workers.first:
@@ -172,14 +174,13 @@ def prepare(run: Run, report: Report) -> Prepared:
     schedule = run.schedule_for(len(split.training), tuning.rate)
     torch.manual_seed(schedule.seed)
     task: Task = _target(run).task(run, split, report)
-    torch.manual_seed(
-        schedule.seed
-    )  # making a model ready for this machine, the first time, draws weights as well
+    # Making a model ready for this machine, which happens once, draws weights as well.
+    torch.manual_seed(schedule.seed)
     tuning.apply(task.model)
     if run.train_top is not None:
         freeze(task.model, below_top(task.model, run.train_top))
     freeze(task.model, run.freeze)
-    if not task.goes_on:
+    if isinstance(run, HeadedRun) and not task.goes_on:
         require_head(task.model)
     report({"tuning": run.tuning.name, **_trained_share(task.model)})
     trainer = Trainer(
@@ -198,11 +199,7 @@ def prepare(run: Run, report: Report) -> Prepared:
         identity=_identity(run),
     )
     if trainer.unused:
-        report(
-            {
-                "left out": f"{trainer.unused} of {len(trainer.examples)} to train on: nothing to learn, or too long"
-            }
-        )
+        report({"not_learned": f"{trainer.unused} of {len(trainer.examples)}: too long, or nothing to learn"})
     return Prepared(run, schedule, split, task, continual, trainer)
 
 

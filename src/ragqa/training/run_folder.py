@@ -65,11 +65,12 @@ def alone(folder: Path) -> Iterator[None]:
     """Keep a second run out of ``folder``: the checkpoints of two would be taken for those of one.
 
     Raises:
-        TrainingError: another run is there.
+        TrainingError: another run is there, or no folder can be.
     """
+    require_folder(folder)
     with disk_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        lock = FileLock(folder / ".lock", fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
         except Timeout as taken:
@@ -130,6 +131,12 @@ def chosen(folder: Path) -> Schedule | None:
     """The schedule that the search of the run in ``folder`` chose, if there was one."""
     path = folder / CHOSEN
     return Schedule.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def keep_chosen(schedule: Schedule, folder: Path) -> None:
+    """Let a run in ``folder`` that is resumed go on with this schedule."""
+    with durable.whole(folder / CHOSEN) as partial:
+        partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def elsewhere(folder: Path) -> str:

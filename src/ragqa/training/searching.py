@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from ragqa.training.run_folder import (
     chosen,
     disk_named,
     diverged,
+    keep_chosen,
     require_folder,
     set_aside,
 )
@@ -55,8 +55,8 @@ def rates(usual: float, tries: int) -> list[float]:
 def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tuple[Run, list[Tried]]:
     """``run`` with the schedule that ``tries`` tries chose, now or before it was cut, and the tries made now.
 
-    A run that is resumed goes on with what was chosen, or with the rates that are given where that led to no number;
-    one that has begun without a search is not searched.
+    A run that is resumed goes on with what was chosen, or with the rates that are given where that led to no number,
+    and validates and saves as often as is said now; one that has begun without a search is not searched.
 
     Raises:
         TrainingError: see ``search``.
@@ -65,10 +65,7 @@ def settled(run: Run, tries: int | None, report: Report, *, resume: bool) -> tup
     if resume and (schedule := chosen(run.output)) is not None:
         changed = FREE | RATES if diverged(run.output) else FREE
         given = {name: value for name, value in run.given_schedule.items() if name in changed}
-        schedule = schedule.model_copy(update=given)
-        if Workers.joined().first:  # once the run has gone on with them, lower rates are those that it has
-            _keep(schedule, run.output)
-        return run.model_copy(update={"schedule": schedule}), []
+        return run.model_copy(update={"schedule": schedule.model_copy(update=given)}), []
     begun = resume and (run.output / LAST).is_file()
     return (run, []) if begun or tries is None else search(run, tries, report)
 
@@ -105,33 +102,31 @@ def search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
         TrainingError: fewer than two tries; the disk fails.
     """
     _require_tries(tries)
-    report = Workers.joined().voice(report)
+    with disk_named(run.output), alone(run.output) if Workers.joined().first else nullcontext():
+        return _search(run, tries, Workers.joined().voice(report))
+
+
+def _search(run: Run, tries: int, report: Report) -> tuple[Run, list[Tried]]:
     first = prepare(run, report)
     estimate(first, report)
     usual, steps = first.schedule, _steps(first.trainer.steps)
     start = {name: weight.clone() for name, weight in first.trainer.weights.state().items()}
     first.trainer.report = lambda _: None
     found = []
-    with disk_named(run.output), alone(run.output) if Workers.joined().first else nullcontext():
-        if Workers.joined().first:  # what an earlier run in this folder left
-            set_aside(run.output, report)
-            for name in (CHOSEN, LAST):
-                (run.output / name).unlink(missing_ok=True)
-        for number, rate in enumerate(rates(usual.learning_rate, tries), 1):
-            schedule = _schedule(usual, rate, steps)
-            first.trainer.begin_again(start, schedule, run.output / "search" / str(number))
-            found.append(_tried(first.trainer, schedule, number, report))
-        best = max(found, key=lambda one: one.score)
-        found_rates = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
-        schedule = usual.model_copy(update=found_rates)
-        if Workers.joined().first:
-            _keep(schedule, run.output)
+    if Workers.joined().first:  # what an earlier run in this folder left
+        set_aside(run.output, report)
+        for name in (CHOSEN, LAST):
+            (run.output / name).unlink(missing_ok=True)
+    for number, rate in enumerate(rates(usual.learning_rate, tries), 1):
+        schedule = _schedule(usual, rate, steps)
+        first.trainer.begin_again(start, schedule, run.output / "search" / str(number))
+        found.append(_tried(first.trainer, schedule, number, report))
+    best = max(found, key=lambda one: one.score)
+    found_rates = {"learning_rate": best.learning_rate, "head_learning_rate": best.head_learning_rate}
+    schedule = usual.model_copy(update=found_rates)
+    if Workers.joined().first:
+        keep_chosen(schedule, run.output)
     return run.model_copy(update={"schedule": schedule}), found
-
-
-def _keep(schedule: Schedule, folder: Path) -> None:
-    with disk_named(folder), durable.whole(folder / CHOSEN) as partial:
-        partial.write_text(schedule.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _schedule(usual: Schedule, rate: float, steps: int) -> Schedule:

@@ -136,6 +136,10 @@ def test_a_question_whose_answer_nobody_has_worded_is_no_unanswerable_one() -> N
     optional = Example(Query("How heavy?", choices=("five", "six")), (), (GOLD,), (), (NEGATIVE,), choice=0)
     judged = Example(Query("How heavy?"), (), (GOLD,), (), (NEGATIVE,))
     nothing = Example(Query("How old?"), (), (), (), (NEGATIVE,))
-    objective.prepare([optional, judged, nothing])
+    refused = Example(Query("How old?", choices=("five", "six")), (), (), (), (NEGATIVE,), choice=0)
+    alone = Example(Query("How old?", choices=("five", "six")), choice=0)
+    asked = [optional, judged, alone, nothing, refused]
+    assert [one.answer_known for one in asked] == [False, False, False, True, True]
+    objective.prepare(asked)
     rng = np.random.default_rng(0)
-    assert [objective.group(one, rng) is None for one in (optional, judged, nothing)] == [True, True, False]
+    assert [objective.group(one, rng) is None for one in asked] == [True, True, True, False, False]

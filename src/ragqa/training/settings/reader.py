@@ -1,12 +1,12 @@
 """The settings of ``finetune reader``."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from ragqa.training.schedule import Schedule
-from ragqa.training.settings.mining import MinedRun
+from ragqa.training.settings.mining import MinedRun, MiningConfig
 
 
 class ReaderRun(MinedRun):
@@ -38,6 +38,12 @@ class ReaderRun(MinedRun):
         if isinstance(values, dict) and not {"start_from", "backbone"} & values.keys():
             return {**values, "start_from": "builtin"}
         return values
+
+    @model_validator(mode="after")
+    def _mined_for_something(self) -> Self:
+        if not self.hard_negatives and self.mining != MiningConfig():
+            raise ValueError("mining finds hard_negatives, and these are 0")
+        return self
 
     def default_schedule(self, questions: int, rate: float) -> Schedule:
         """Few questions are seen more often, in smaller batches, and judged once an epoch.

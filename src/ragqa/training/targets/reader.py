@@ -57,10 +57,6 @@ def task(run: ReaderRun, split: Split, report: Report) -> Task:
     Raises:
         TrainingError: the reader to go on from has another backbone, or only adds to a third.
     """
-    if not run.hard_negatives:
-        checking.refuse_given(
-            run, ("mining",), "hard_negatives is 0, and none are mined", "hard_negatives: 4"
-        )
     model, start = initial(SpanModel, run)
     tokenizer = load_tokenizer(backbone.resolve(run.backbone))
     objective = SpanObjective(
@@ -129,7 +125,7 @@ def fit_calibration(run: ReaderRun, split: Split, folder: Path, report: Report) 
             next_step="more questions, or more validation_documents in the --config",
         )
     everything = [*split.training, *split.validation, *split.test]
-    spans = _retrieved([e for e in split.validation if e.answer_known], everything, run)
+    spans = _retrieved(split.validation, everything, run)
     lexical = []
     if run.lexical_data:
         chinese = data.read(run.lexical_data, on_bad=lambda fault: report({"left out": str(fault)}))
@@ -142,6 +138,6 @@ def fit_calibration(run: ReaderRun, split: Split, folder: Path, report: Report) 
 
 def _retrieved(asked: Sequence[Example], everything: Sequence[Example], run: ReaderRun) -> list[Retrieved]:
     config = Config()
-    chosen = shuffled(asked, run.split_seed)[: run.calibration_questions]
+    chosen = shuffled([e for e in asked if e.answer_known], run.split_seed)[: run.calibration_questions]
     retriever = MemoryRetriever(distinct_passages(everything), config)
     return retrieve_for(chosen, retriever, config.top_k, UNANSWERABLE_SHARE, run.split_seed)
