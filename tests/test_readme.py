@@ -196,6 +196,27 @@ def test_training_page_names_every_setting_with_its_default(target: str) -> None
     assert {name: float(stated[name]) for name in numbers} == numbers
 
 
+def test_training_page_tells_rate_and_patience_of_every_target() -> None:
+    from ragqa.training import settings
+
+    text = (ROOT / "docs" / "training_settings.md").read_text(encoding="utf-8")
+    told = {
+        name: {float(number) for number in re.findall(r"\b\d[\d.]*(?:e-\d)?\b", meaning)}
+        for name, meaning in re.findall(r"^\| `schedule\.(\w+)` \| by target \| (.*) \|$", text, re.MULTILINE)
+    }
+    runs = [
+        *(kind(data=("x",)) for kind in (settings.RerankerRun, settings.ChoiceRun, settings.GeneratorRun)),
+        settings.PretrainRun(data=("x",)),
+        *(settings.ReaderRun(data=("x",), start_from=start) for start in ("builtin", None)),
+        *(settings.RetrieverRun(data=("x",), both_sides=both) for both in (False, True)),
+    ]
+    usual = [run.default_schedule(500, 1.0) for run in runs]
+    assert told == {
+        "patience": {s.patience for s in usual},
+        "learning_rate": {s.learning_rate for s in usual},
+    }
+
+
 def test_figures_of_the_readme_stand_in_their_files() -> None:
     assert disagreements(README.read_text(encoding="utf-8"), ROOT) == []
 
